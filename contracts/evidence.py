@@ -1,0 +1,167 @@
+"""The columns of evidence, declared once, and how to open a run directory as a database.
+
+A run directory holds one NDJSON file per kind. Types are declared, never inferred: inference would turn a key that looks
+like a date into a date, and fails on an empty file. Times are integer microseconds since the Unix epoch.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+_LINES = "STRUCT(line_no INTEGER, sku VARCHAR, quantity BIGINT)[]"
+_PROMISES = (
+    "STRUCT(line_no INTEGER, sku VARCHAR, ordered BIGINT, confirmed BIGINT, backordered BIGINT, shipped BIGINT,"
+    " cancelled BIGINT, short BIGINT, unit_price_minor BIGINT, tax_rate_bp INTEGER)[]"
+)
+
+COLUMNS: dict[str, dict[str, str]] = {
+    # One attempt by a client. `operation`: place_order, cancel_order, read_order, check_availability.
+    # `lines` are asked quantities in base units; `answer_lines` is what an order answer said, line by line.
+    # `outcome`: ok, fail (the problem is catalogued definite) or info (unknown: it may still happen).
+    "operations": {
+        "seq": "BIGINT",
+        "client": "VARCHAR",
+        "channel": "VARCHAR",
+        "operation": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "segment": "VARCHAR",
+        "order_reference": "VARCHAR",
+        "key": "VARCHAR",
+        "attempt": "INTEGER",
+        "fingerprint": "VARCHAR",
+        "correlation_id": "VARCHAR",
+        "fill_policy": "VARCHAR",
+        "lines": _LINES,
+        "intended_at_us": "BIGINT",
+        "invoked_at_us": "BIGINT",
+        "completed_at_us": "BIGINT",
+        "outcome": "VARCHAR",
+        "status": "INTEGER",
+        "problem": "VARCHAR",
+        "replayed": "BOOLEAN",
+        "order_id": "VARCHAR",
+        "order_status": "VARCHAR",
+        "order_version": "BIGINT",
+        "answer_lines": _PROMISES,
+        # check_availability: what was published, `line_no` unused; out-of-stock refusals: what was said to be available
+        "availability": "STRUCT(sku VARCHAR, node VARCHAR, available BIGINT)[]",
+        "detail": "VARCHAR",
+    },
+    # One append-only entry in a partner's own books. `balance` and `held_balance` are on hand and held at
+    # (partner, location, sku) after the entry; `quantity` is signed.
+    "ledger": {
+        "seq": "BIGINT",
+        "partner": "VARCHAR",
+        "location": "VARCHAR",
+        "kind": "VARCHAR",
+        "at_us": "BIGINT",
+        "business_key": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "order_reference": "VARCHAR",
+        "line_no": "INTEGER",
+        "sku": "VARCHAR",
+        "quantity": "BIGINT",
+        "balance": "BIGINT",
+        "held_balance": "BIGINT",
+        "stock_sequence": "BIGINT",
+        "amount_minor": "BIGINT",
+        "currency": "VARCHAR",
+        "correlation_id": "VARCHAR",
+        "shipment_id": "VARCHAR",
+        "parcel_id": "VARCHAR",
+        "tracking_number": "VARCHAR",
+        "status": "VARCHAR",
+        "reason": "VARCHAR",
+    },
+    # One HTTP exchange. `outcome`: answered, timeout, refused or reset, as the caller saw it.
+    "exchanges": {
+        "seq": "BIGINT",
+        "source": "VARCHAR",
+        "target": "VARCHAR",
+        "method": "VARCHAR",
+        "path": "VARCHAR",
+        "route": "VARCHAR",
+        "event_type": "VARCHAR",
+        "correlation_id": "VARCHAR",
+        "key": "VARCHAR",
+        "attempt": "INTEGER",
+        "sent_at_us": "BIGINT",
+        "arrived_at_us": "BIGINT",
+        "handled_at_us": "BIGINT",
+        "completed_at_us": "BIGINT",
+        "status": "INTEGER",
+        "problem": "VARCHAR",
+        "outcome": "VARCHAR",
+        "fault": "VARCHAR",
+        "copy": "INTEGER",
+        "request_bytes": "INTEGER",
+        "answer_bytes": "INTEGER",
+    },
+    # `event`: window (from_us to to_us, the whole plan) or strike (one hit, `detail` says on what).
+    "faults": {
+        "seq": "BIGINT",
+        "fault": "VARCHAR",
+        "kind": "VARCHAR",
+        "target": "VARCHAR",
+        "event": "VARCHAR",
+        "from_us": "BIGINT",
+        "to_us": "BIGINT",
+        "detail": "VARCHAR",
+    },
+    # One sample, e.g. name=queue_depth, source=integration, location=erp (the lane).
+    "gauges": {
+        "seq": "BIGINT",
+        "at_us": "BIGINT",
+        "source": "VARCHAR",
+        "name": "VARCHAR",
+        "sku": "VARCHAR",
+        "location": "VARCHAR",
+        "value": "DOUBLE",
+    },
+    # One read at the end through the public API. `read`: order or availability.
+    "final": {
+        "seq": "BIGINT",
+        "read": "VARCHAR",
+        "at_us": "BIGINT",
+        "status": "INTEGER",
+        "customer_id": "VARCHAR",
+        "order_reference": "VARCHAR",
+        "order_id": "VARCHAR",
+        "order_status": "VARCHAR",
+        "order_version": "BIGINT",
+        "lines": _PROMISES,
+        "parcels": "STRUCT(parcel_id VARCHAR, tracking_number VARCHAR, tracking_status VARCHAR)[]",
+        "sku": "VARCHAR",
+        "node": "VARCHAR",
+        "available": "BIGINT",
+    },
+    # What the checks need to know of the scenario. Facts: freshness_us (subject=node), safety_stock (subject=node),
+    # node (subject=node, text=wms|threepl: an eligible stock node), label_by_carrier (subject=node), drain_bound_us,
+    # loaded_at_us, healed_at_us, quiet_at_us (absent when quiet never came), freshness_stretch_us (subject=node,
+    # value=from, value_to=to: a window in which stock messages from that node were blocked), expects (text),
+    # final_reads (value=rows read).
+    "facts": {
+        "seq": "BIGINT",
+        "fact": "VARCHAR",
+        "subject": "VARCHAR",
+        "value": "BIGINT",
+        "value_to": "BIGINT",
+        "text": "VARCHAR",
+    },
+}
+
+
+def open_run(directory: Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory database with one table per kind of evidence; a missing or empty file is an empty table."""
+    connection = duckdb.connect(":memory:")
+    for kind, columns in COLUMNS.items():
+        file = directory / f"{kind}.ndjson"
+        declared = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
+        connection.execute(f'CREATE TABLE "{kind}" ({declared})')
+        if not file.exists() or file.stat().st_size == 0:
+            continue
+        types = "{" + ", ".join(f"'{name}': '{type_}'" for name, type_ in columns.items()) + "}"
+        connection.execute(
+            f"INSERT INTO \"{kind}\" SELECT * FROM read_json(?, format='newline_delimited', columns={types})", [str(file)]
+        )
+    return connection
