@@ -1,7 +1,7 @@
 """The columns of evidence, declared once, and how to open a run directory as a database.
 
-A run directory holds one NDJSON file per kind. Types are declared, never inferred: inference would turn a key that looks
-like a date into a date, and fails on an empty file. Times are integer microseconds since the Unix epoch.
+A run directory holds one NDJSON file per kind. Types are declared, never inferred: inference would turn a key that
+looks like a date into a date, and fails on an empty file. Times are integer microseconds since the Unix epoch.
 """
 
 from pathlib import Path
@@ -162,6 +162,7 @@ def open_run(directory: Path) -> duckdb.DuckDBPyConnection:
             continue
         types = "{" + ", ".join(f"'{name}': '{type_}'" for name, type_ in columns.items()) + "}"
         connection.execute(
-            f"INSERT INTO \"{kind}\" SELECT * FROM read_json(?, format='newline_delimited', columns={types})", [str(file)]
+            f"INSERT INTO \"{kind}\" SELECT * FROM read_json(?, format='newline_delimited', columns={types})",
+            [str(file)],
         )
     return connection

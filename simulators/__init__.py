@@ -1,0 +1,1 @@
+"""The trading partners, and the world that they live in."""

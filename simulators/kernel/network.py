@@ -1,0 +1,443 @@
+"""The network: WSGI applications attached by host name, and the exchanges between them.
+
+An exchange is a request leg, a handler in a task of its own on the server, and a response leg. Each leg has latency and
+may be struck by faults. A client that times out does not stop the server: the work goes on and its effect stands.
+
+`send` raises the standard library's errors, so that an application needs none of ours:
+  TimeoutError             no answer in time: whether the work was done is not known
+  ConnectionRefusedError   the host was down when the request arrived: certainly nothing was done
+  ConnectionResetError     the connection broke: whether the work was done is not known
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from wsgiref.types import WSGIApplication
+
+import simpy
+
+from simulators.kernel.faults import Fault, Selector
+from simulators.kernel.tasks import KernelError, Life, Task
+
+if TYPE_CHECKING:
+    from simulators.kernel.world import World
+
+_EVENT_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]+)"')
+_PROBLEM_TYPE = re.compile(rb'"type"\s*:\s*"(?:urn:peakproof:problem:)?([^"]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. Header names are lower-case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class _Host:
+    __slots__ = ("app", "before_crash", "factory", "life", "name", "routes")
+
+    def __init__(self, name: str, factory: Callable[[], WSGIApplication], routes: Sequence[tuple[str, str]]) -> None:
+        self.name = name
+        self.factory = factory
+        self.app: WSGIApplication | None = None
+        self.life = Life(name)
+        self.before_crash: list[Callable[[], None]] = []
+        self.routes: dict[tuple[str, int], list[tuple[list[str], str]]] = {}
+        for method, template in routes:
+            parts = template.split("/")
+            self.routes.setdefault((method, len(parts)), []).append((parts, template))
+
+    def route(self, method: str, path: str) -> str:
+        """The OpenAPI template of a path, or the path itself where none is declared."""
+        parts = path.split("/")
+        for pattern, template in self.routes.get((method, len(parts)), ()):
+            if all(want == got or want[:1] == "{" for want, got in zip(pattern, parts, strict=True)):
+                return template
+        return path
+
+
+class _Exchange:
+    """One call in the making, from the caller's side and the server's."""
+
+    __slots__ = (
+        "answer", "arrived_at_us", "attempt", "client", "completed_at_us", "copy", "correlation_id", "event_type",
+        "fault", "handled_at_us", "key", "method", "outcome", "path", "problem", "request_bytes", "response_latency_us",
+        "route", "selectors", "sent_at_us", "served", "source", "target",
+    )  # fmt: skip
+
+    def __init__(self, source: str, target: str, method: str, path: str) -> None:
+        self.source = source
+        self.target = target
+        self.method = method
+        self.path = path
+        self.client: Task | None = None
+        self.answer: Answer | None = None
+        self.arrived_at_us: int | None = None
+        self.handled_at_us: int | None = None
+        self.completed_at_us: int | None = None
+        self.outcome = ""
+        self.fault = ""
+        self.problem: str | None = None
+        self.copy = 0
+        self.served = False
+        self.key = ""
+        self.correlation_id = ""
+        self.event_type = ""
+        self.route = ""
+        self.attempt = 1
+        self.request_bytes = 0
+        self.sent_at_us = 0
+        self.response_latency_us = 0
+        self.selectors: list[Selector] | None = None
+
+
+_SHARED_BY_COPIES = (
+    "key", "correlation_id", "event_type", "route", "attempt", "request_bytes", "sent_at_us", "response_latency_us",
+)  # fmt: skip
+
+
+class Network:
+    """Hosts by name, and the exchanges between them."""
+
+    def __init__(self, world: "World", latency_us: tuple[int, int]) -> None:
+        self._world = world
+        self._low_us = latency_us[0]
+        self._spread_us = latency_us[1] - latency_us[0]
+        self._hosts: dict[str, _Host] = {}
+        self._attempts: dict[int, int] = {}
+        self._open: dict[int, _Exchange] = {}
+        self._header_names: dict[str, str] = {}
+        self._armed = False
+
+    def attach(self, host: str, factory: Callable[[], WSGIApplication], routes: Sequence[tuple[str, str]] = ()) -> None:
+        """Put an application on the network. `factory` makes it, now and again after each crash.
+
+        `routes` are (method, path template) pairs, so that evidence and faults can name a route.
+        """
+        if host in self._hosts:
+            raise KernelError(f"host {host!r} is already attached: host names are unique")
+        entry = _Host(host, factory, routes)
+        self._hosts[host] = entry
+        entry.app = factory()
+        if not self._armed:
+            self._armed = True
+            self._world.faults.schedule_crashes(self.crash, self.restart)
+
+    def life(self, host: str) -> Life | None:
+        """The present life of a host; None for a name that is only a client."""
+        entry = self._hosts.get(host)
+        return entry.life if entry else None
+
+    def before_crash(self, host: str, action: Callable[[], None]) -> None:
+        """Have `action` called, from outside of the host's tasks, when the host crashes in its present life."""
+        self._hosts[host].before_crash.append(action)
+
+    def send(
+        self, source: str, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_us: int
+    ) -> Answer:
+        """One exchange, from inside a task. `timeout_us` counts from now to the whole answer."""
+        world = self._world
+        target, path = _split_url(url)
+        host = self._hosts.get(target)
+        if host is None:
+            raise ConnectionRefusedError(f"no host {target!r} on the network: {method} {url}")
+        exchange = _Exchange(source, target, method, path)
+        exchange.client = world.tasks.running()
+        request_us = self._describe(exchange, host, headers, body)
+        selectors = exchange.selectors
+        if selectors is not None:
+            request_us = self._strike_request(exchange, selectors, host, headers, body, request_us)
+        if request_us >= 0:
+            self._after(request_us, lambda _event: self._arrive(exchange, host, headers, body))
+        timer = world.env.timeout(timeout_us)
+        timer.callbacks.append(lambda _event: self._give_up(exchange))
+        world.tasks.park()
+        if exchange.outcome == "answered":
+            assert exchange.answer is not None
+            return exchange.answer
+        raise _error_of(exchange, timeout_us)
+
+    def crash(self, host: str) -> None:
+        """End every task of a host where it stands; its callers see their connections break."""
+        entry = self._hosts[host]
+        entry.life.ended = True
+        actions, entry.before_crash = entry.before_crash, []
+        for action in actions:
+            action()
+        entry.app = None
+        for exchange in list(self._open.values()):
+            if exchange.target == host and not exchange.served and exchange.arrived_at_us is not None:
+                exchange.served = True
+                self._complete(exchange, "reset")
+
+    def restart(self, host: str) -> None:
+        """Start a crashed host anew."""
+        entry = self._hosts[host]
+        if entry.app is None:
+            entry.life = Life(host)
+            entry.app = entry.factory()
+
+    def close(self) -> None:
+        """Write the exchanges that never ended to evidence. Call once, at the end of the run."""
+        for exchange in list(self._open.values()):
+            self._write(exchange)
+        self._open.clear()
+
+    def _describe(self, exchange: _Exchange, host: _Host, headers: Mapping[str, str], body: bytes) -> int:
+        """Fill in what names this exchange, and draw its latencies; returns the request leg's."""
+        world = self._world
+        key = correlation = content_type = ""
+        for name, value in headers.items():
+            low = name.lower()
+            if low in ("idempotency-key", "webhook-id"):
+                key = value
+            elif low == "traceparent":
+                correlation = value[3:35]
+            elif low == "content-type":
+                content_type = value
+        exchange.key = key
+        exchange.correlation_id = correlation
+        exchange.event_type = ""
+        if content_type == "application/cloudevents+json":
+            found = _EVENT_TYPE.search(body)
+            exchange.event_type = found.group(1).decode() if found else ""
+        exchange.route = host.route(exchange.method, exchange.path.partition("?")[0])
+        exchange.request_bytes = len(body)
+        exchange.sent_at_us = world.now_us()
+        identity = world.chance.bits("exchange", exchange.source, exchange.target, exchange.method, exchange.path, key)
+        exchange.attempt = attempt = self._attempts.get(identity, 0) + 1
+        self._attempts[identity] = attempt
+        bits = identity if attempt == 1 else world.chance.bits("exchange", identity, attempt)
+        exchange.response_latency_us = self._low_us + ((bits >> 32) * self._spread_us >> 32)
+        exchange.selectors = world.faults.on_edge(exchange.source, exchange.target)
+        self._open[id(exchange)] = exchange
+        return self._low_us + ((bits & 0xFFFFFFFF) * self._spread_us >> 32)
+
+    def _strike_request(
+        self,
+        exchange: _Exchange,
+        selectors: list[Selector],
+        host: _Host,
+        headers: Mapping[str, str],
+        body: bytes,
+        leg_us: int,
+    ) -> int:
+        """Let faults act on the request leg. Returns its new latency, or -1 when the request never arrives."""
+        for fault in self._strikes(exchange, selectors, reply=False):
+            exchange.fault = fault.id
+            if fault.kind == "latency":
+                leg_us = round(leg_us * fault.strength)
+                exchange.response_latency_us = round(exchange.response_latency_us * fault.strength)
+            elif fault.kind == "delay":
+                leg_us += fault.delay_us
+            elif fault.kind == "duplicate":
+                self._send_copies(exchange, fault, host, headers, body, leg_us)
+            elif fault.kind == "request_lost":
+                exchange.served = True
+                return -1
+            elif fault.kind == "cut":
+                exchange.served = True
+                self._after(leg_us, lambda _event: self._complete(exchange, "reset"))
+                return -1
+        return leg_us
+
+    def _strikes(self, exchange: _Exchange, selectors: list[Selector], reply: bool) -> list[Fault]:
+        key = (exchange.method, exchange.path, exchange.key, exchange.attempt)
+        return self._world.faults.strikes(selectors, reply, exchange.method, exchange.route, exchange.event_type, key)
+
+    def _send_copies(
+        self, original: _Exchange, fault: Fault, host: _Host, headers: Mapping[str, str], body: bytes, leg_us: int
+    ) -> None:
+        """The network doubles a request: the copies arrive later and nobody waits for their answers."""
+        for number in range(1, fault.copies + 1):
+            copy = _Exchange(original.source, original.target, original.method, original.path)
+            for name in _SHARED_BY_COPIES:
+                setattr(copy, name, getattr(original, name))
+            copy.copy = number
+            copy.fault = fault.id
+            self._open[id(copy)] = copy
+            self._after(leg_us + number * fault.delay_us, partial(self._arrive_copy, copy, host, headers, body))
+
+    def _arrive_copy(
+        self, copy: _Exchange, host: _Host, headers: Mapping[str, str], body: bytes, _event: simpy.Event
+    ) -> None:
+        self._arrive(copy, host, headers, body)
+
+    def _arrive(self, exchange: _Exchange, host: _Host, headers: Mapping[str, str], body: bytes) -> None:
+        """The request reaches the host: refused when it is down, else handled in a task of its own."""
+        world = self._world
+        exchange.arrived_at_us = world.now_us()
+        outage = world.faults.in_force("outage", host.name)
+        if outage is not None:
+            exchange.fault = outage.id
+            world.faults.record(outage, f"{exchange.method} {exchange.path} refused")
+        if outage is not None or host.app is None:
+            exchange.served = True
+            self._after(exchange.response_latency_us, lambda _event: self._complete(exchange, "refused"))
+            return
+        name = f"{host.name} {exchange.method} {exchange.path} {exchange.key} {exchange.attempt}"
+        world.tasks.start(name, host.life, self._serve, (exchange, host.app, headers, body))
+
+    def _serve(self, exchange: _Exchange, app: WSGIApplication, headers: Mapping[str, str], body: bytes) -> None:
+        answer = self._call(app, exchange, headers, body)
+        exchange.handled_at_us = self._world.now_us()
+        exchange.answer = answer
+        if answer.status >= 400:
+            found = _PROBLEM_TYPE.search(answer.body)
+            exchange.problem = found.group(1).decode() if found else None
+        leg_us = exchange.response_latency_us
+        if exchange.selectors is not None:
+            for fault in self._strikes(exchange, exchange.selectors, reply=True):
+                exchange.fault = fault.id
+                if fault.kind == "delay":
+                    leg_us += fault.delay_us
+                elif fault.kind == "cut":
+                    self._served(exchange)
+                    self._after(leg_us, lambda _event: self._complete(exchange, "reset"))
+                    return
+                else:
+                    self._served(exchange)
+                    return
+        self._served(exchange)
+        self._after(leg_us, lambda _event: self._complete(exchange, "answered"))
+
+    def _served(self, exchange: _Exchange) -> None:
+        """The server is done with this exchange; write it if its caller is done too."""
+        exchange.served = True
+        if exchange.outcome:
+            self._write(exchange)
+            del self._open[id(exchange)]
+
+    def _complete(self, exchange: _Exchange, outcome: str) -> None:
+        """The caller learns how its exchange ended, unless it gave up before."""
+        if exchange.outcome:
+            return
+        exchange.outcome = outcome
+        exchange.completed_at_us = self._world.now_us()
+        if exchange.served:
+            self._write(exchange)
+            del self._open[id(exchange)]
+        if exchange.client is not None:
+            exchange.client.resume(None)
+
+    def _give_up(self, exchange: _Exchange) -> None:
+        """The caller's time-out. The server goes on."""
+        if not exchange.outcome:
+            self._complete(exchange, "timeout")
+
+    def _write(self, exchange: _Exchange) -> None:
+        answer = exchange.answer
+        self._world.evidence.row(
+            "exchanges",
+            source=exchange.source,
+            target=exchange.target,
+            method=exchange.method,
+            path=exchange.path,
+            route=exchange.route,
+            event_type=exchange.event_type or None,
+            correlation_id=exchange.correlation_id or None,
+            key=exchange.key or None,
+            attempt=exchange.attempt,
+            sent_at_us=exchange.sent_at_us,
+            arrived_at_us=exchange.arrived_at_us,
+            handled_at_us=exchange.handled_at_us,
+            completed_at_us=exchange.completed_at_us,
+            status=answer.status if answer else None,
+            problem=exchange.problem,
+            outcome=exchange.outcome or "unfinished",
+            fault=exchange.fault or None,
+            copy=exchange.copy,
+            request_bytes=exchange.request_bytes,
+            answer_bytes=len(answer.body) if answer else None,
+        )
+
+    def _after(self, delay_us: int, action: Callable[[simpy.Event], None]) -> None:
+        self._world.env.timeout(delay_us).callbacks.append(action)
+
+    def _call(self, app: WSGIApplication, exchange: _Exchange, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Call a WSGI application directly, as its server would."""
+        path, _, query = exchange.path.partition("?")
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": exchange.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "SERVER_NAME": exchange.target,
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": exchange.source,
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": BytesIO(body),
+            "wsgi.errors": _Complaints(exchange.target),
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        names = self._header_names
+        for name, value in headers.items():
+            known = names.get(name)
+            if known is None:
+                known = names[name] = _environ_name(name)
+            environ[known] = value
+        started: list[Any] = []
+
+        def start_response(status: str, answer_headers: Any, _exc_info: Any = None) -> Callable[[bytes], object]:
+            started[:] = [status, answer_headers]
+            return _no_write
+
+        chunks: Iterable[bytes] = app(environ, start_response)
+        data = b"".join(chunks)
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+        status, pairs = started
+        return Answer(int(status[:3]), {name.lower(): value for name, value in pairs}, data)
+
+
+class _Complaints:
+    """What an application writes to wsgi.errors is a failure of the run, never lost on a terminal."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    def write(self, text: str) -> int:
+        raise KernelError(f"{self._host} wrote to wsgi.errors: {text.strip()}")
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+
+def _split_url(url: str) -> tuple[str, str]:
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("http", "https") or not rest:
+        raise ValueError(f"not an http address: {url!r}")
+    host, slash, path = rest.partition("/")
+    return host, slash + path or "/"
+
+
+def _environ_name(header: str) -> str:
+    name = header.upper().replace("-", "_")
+    return name if name == "CONTENT_TYPE" else f"HTTP_{name}"
+
+
+def _error_of(exchange: _Exchange, timeout_us: int) -> OSError:
+    what = f"{exchange.method} http://{exchange.target}{exchange.path}"
+    if exchange.outcome == "refused":
+        return ConnectionRefusedError(f"{what}: connection refused")
+    if exchange.outcome == "reset":
+        return ConnectionResetError(f"{what}: connection reset")
+    return TimeoutError(f"{what}: no answer within {timeout_us} us")
+
+
+def _no_write(_data: bytes) -> None:
+    raise KernelError("an application used start_response's write callable, which is not supported: return the body")

@@ -1,0 +1,107 @@
+"""Tasks: plain blocking code that SimPy resumes.
+
+A task is a greenlet. Waiting parks it and goes back to the hub, the greenlet that steps SimPy; the event's callback
+resumes it. Finished greenlets are pooled, because making a fresh one for each task halves the event rate.
+
+    KernelError           the kernel was used wrongly, or a bound was met
+      TaskFailed          a task raised; carries the task's name and the virtual time, and fails the run
+
+A crash ends the tasks of a host where they stand: they are kept parked for ever (a strong reference, never resumed), so
+that no `finally` of theirs can run its effects.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import greenlet
+import simpy
+
+
+class KernelError(Exception):
+    """Something in the kernel, or in how it was used, is wrong. Never the target's fault."""
+
+
+class TaskFailed(KernelError):
+    """A task raised. `name` and `at_us` (Unix microseconds, virtual) say which and when; the cause is chained."""
+
+    def __init__(self, name: str, at_us: int, error: BaseException) -> None:
+        moment = datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat()
+        super().__init__(f"task {name!r} failed at virtual time {moment} ({at_us} us): {type(error).__name__}: {error}")
+        self.name = name
+        self.at_us = at_us
+
+
+class Life:
+    """One life of a host, from start to crash. Tasks of a life that has ended are never resumed."""
+
+    __slots__ = ("ended", "host")
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.ended = False
+
+
+class Task:
+    """One piece of blocking code in the making. `name` says what it is about; `decisions` counts its keyed draws."""
+
+    __slots__ = ("_pool", "decisions", "life", "name", "worker")
+
+    def __init__(self, name: str, life: Life | None, pool: "TaskPool", worker: greenlet.greenlet) -> None:
+        self.name = name
+        self.life = life
+        self.decisions = 0
+        self.worker = worker
+        self._pool = pool
+
+    def resume(self, event: simpy.Event | None) -> None:
+        """Go on, in the hub's step. Does nothing, for ever, once the host of this task has crashed."""
+        pool = self._pool
+        if self.life is not None and self.life.ended:
+            pool.parked.append(self)
+            return
+        pool.current = self
+        self.worker.switch(event)
+        pool.current = None
+
+
+class TaskPool:
+    """Starts tasks on pooled greenlets and knows which one is running."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self._idle: list[greenlet.greenlet] = []
+        self.hub: greenlet.greenlet = greenlet.getcurrent()
+        self.current: Task | None = None
+        self.parked: list[Task] = []
+
+    def start(self, name: str, life: Life | None, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        """Run a task now, until its first wait. Must be called from the hub (an event's callback)."""
+        worker = self._idle.pop() if self._idle else greenlet.greenlet(self._work, parent=self.hub)
+        task = Task(name, life, self, worker)
+        self.current = task
+        worker.switch(task, function, arguments)
+        self.current = None
+
+    def park(self) -> Any:
+        """Leave the running task until its `resume` is called; returns what it was resumed with."""
+        return self.hub.switch()
+
+    def running(self) -> Task:
+        """The task that is running. KernelError outside of any: only tasks can wait."""
+        if self.current is None:
+            raise KernelError("only a task can wait: start one with world.spawn(name, function)")
+        return self.current
+
+    def _work(self, task: Task, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        while True:
+            try:
+                function(*arguments)
+            except BaseException as error:
+                self.current = None
+                if not isinstance(error, Exception):
+                    raise
+                failure = error if isinstance(error, TaskFailed) else TaskFailed(task.name, int(self._env.now), error)
+                raise failure from error
+            self._idle.append(task.worker)
+            task, function, arguments = self.hub.switch()
