@@ -26,10 +26,17 @@ class TaskFailed(KernelError):
     """A task raised. `name` and `at_us` (Unix microseconds, virtual) say which and when; the cause is chained."""
 
     def __init__(self, name: str, at_us: int, error: BaseException) -> None:
-        moment = datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat()
-        super().__init__(f"task {name!r} failed at virtual time {moment} ({at_us} us): {type(error).__name__}: {error}")
+        super().__init__(name, at_us, error)  # SimPy makes failures anew from their arguments
         self.name = name
         self.at_us = at_us
+        self.error = error
+
+    def __str__(self) -> str:
+        moment = datetime.fromtimestamp(self.at_us // 1_000_000, UTC).isoformat()
+        return (
+            f"task {self.name!r} failed at virtual time {moment} ({self.at_us} us):"
+            f" {type(self.error).__name__}: {self.error}"
+        )
 
 
 class Life:
