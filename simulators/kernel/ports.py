@@ -71,7 +71,7 @@ class Signal:
                 return
         self._set = True
 
-    def wait(self, timeout_us: int | None) -> bool:
+    def wait(self, timeout_us: int | None = None) -> bool:
         """True when woken, False when the time was up. Consumes the `set`."""
         if self._set:
             self._set = False
