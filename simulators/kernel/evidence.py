@@ -66,6 +66,10 @@ class EvidenceWriter:
         file.rows += 1
         file.add(columns)
 
+    def rows(self, kind: str) -> int:
+        """How many rows of a kind were written so far."""
+        return self._files[kind].rows
+
     def flush(self) -> None:
         """Write out what is buffered, so that the files can be read while the run goes on."""
         for file in self._files.values():

@@ -1,0 +1,209 @@
+"""The monitor: samples gauges while a run goes on, and reads orders and availability back at its end.
+
+It reads through the integration's public API as any client would, and looks at the partners from inside: those are
+ours.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from contracts.wire import traceparent
+from scenarios.stage import MONITOR, THREEPL, WAREHOUSES, Stage
+from simulators.kernel import MINUTE, SECOND, Answer
+
+SAMPLE_EVERY_US = 5 * MINUTE
+READ_TIMEOUT_US = 30 * SECOND
+READ_ATTEMPTS = 5
+READERS = 8
+ENDED_STATUSES = frozenset({"invoiced", "cancelled", "closed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that a client tried to place; `order_id` where it was told one."""
+
+    customer_id: str
+    order_reference: str
+    order_id: str | None
+
+
+@dataclass
+class Monitor:
+    """Reads of one run."""
+
+    stage: Stage
+    watched_skus: Sequence[str]
+    _reads: int = 0
+    _ended: dict[tuple[str, str], bool] = field(default_factory=dict)
+    _availability: list[dict[str, Any]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Begin sampling gauges, for as long as the world runs."""
+        self.stage.world.spawn("monitor gauges", self._sample_for_ever)
+
+    def open_orders(self, placed: Sequence[Placed]) -> int:
+        """How many orders have not ended, by reading them. Those that ended once are not read again. Runs the world."""
+        unknown = [order for order in placed if (order.customer_id, order.order_reference) not in self._ended]
+        for order, found in self._each(unknown, self._find):
+            if found is None or _has_ended(found):
+                self._ended[(order.customer_id, order.order_reference)] = True
+        return sum((order.customer_id, order.order_reference) not in self._ended for order in placed)
+
+    def read_back(self, placed: Sequence[Placed]) -> int:
+        """Write one final row per order and per published availability; returns how many. Runs the world."""
+        evidence, rows = self.stage.world.evidence, 0
+        for order, found in self._each(placed, self._find):
+            evidence.row("final", **self._order_row(order, found))
+            rows += 1
+        self._run("monitor availability", self._read_availability)
+        for row in self._availability:
+            evidence.row("final", **row)
+        return rows + len(self._availability)
+
+    def _each(self, orders: Sequence[Placed], read: Any) -> Iterator[tuple[Placed, dict[str, Any] | None]]:
+        """Read orders with a few readers at a time, and give them in their own order."""
+        answers: dict[int, dict[str, Any] | None] = {}
+        places = iter(range(len(orders)))
+
+        def work() -> None:
+            for place in places:
+                answers[place] = read(orders[place])
+
+        if orders:
+            self._run("monitor orders", work, READERS)
+        return ((order, answers[place]) for place, order in enumerate(orders))
+
+    def _run(self, name: str, work: Any, tasks: int = 1) -> None:
+        """Run the world until these tasks have ended; the world's own work goes on meanwhile."""
+        world, left = self.stage.world, [tasks]
+
+        def tracked() -> None:
+            work()
+            left[0] -= 1
+
+        for number in range(tasks):
+            world.spawn(f"{name} {number}", tracked)
+        while left[0]:
+            world.run(world.now_us() + SECOND)
+
+    def _find(self, order: Placed) -> dict[str, Any] | None:
+        """The order as the API tells it; by reference where the client never learned its id. None: there is none."""
+        if order.order_id is not None:
+            return self._get(f"/orders/{order.order_id}")
+        found = self._get(f"/orders?customer_id={order.customer_id}&order_reference={order.order_reference}")
+        items = found["items"] if found else []
+        return self._get(f"/orders/{items[0]['order_id']}") if items else None
+
+    def _read_availability(self) -> None:
+        page: int | None = 1
+        now = self.stage.world.now_us
+        while page is not None:
+            answer = self._get(f"/availability?page={page}&page_size=200")
+            assert answer is not None, "the integration has no GET /availability"
+            self._availability.extend(
+                {
+                    "read": "availability",
+                    "at_us": now(),
+                    "status": 200,
+                    "sku": item["sku"],
+                    "node": node["node"],
+                    "available": node["available"],
+                }
+                for item in answer["items"]
+                for node in item["nodes"]
+            )
+            page = answer["next_page"]
+
+    def _order_row(self, order: Placed, found: Mapping[str, Any] | None) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "read": "order",
+            "at_us": self.stage.world.now_us(),
+            "customer_id": order.customer_id,
+            "order_reference": order.order_reference,
+            "status": 200 if found else 404,
+        }
+        if found:
+            row |= {
+                "order_id": found["order_id"],
+                "order_status": found["status"],
+                "order_version": found["version"],
+                "lines": found["lines"],
+                "parcels": found["parcels"],
+            }
+        return row
+
+    def _get(self, path: str) -> dict[str, Any] | None:
+        """A read that is tried again while the integration is busy. None: 404."""
+        for _ in range(READ_ATTEMPTS):
+            try:
+                answer = self._send(path)
+            except (TimeoutError, ConnectionError):
+                self.stage.world.sleep(SECOND)
+                continue
+            if answer.status == 404:
+                return None
+            if answer.status == 200:
+                found: dict[str, Any] = orjson.loads(answer.body)
+                return found
+            self.stage.world.sleep(SECOND)
+        raise RuntimeError(f"GET {path} gave no answer in {READ_ATTEMPTS} attempts at the end of the run")
+
+    def _send(self, path: str) -> Answer:
+        stage = self.stage
+        self._reads += 1
+        chance = stage.world.chance
+        headers = {
+            "Authorization": f"Bearer {stage.keys.channels[MONITOR]}",
+            "traceparent": traceparent(chance.hex(32, "monitor", self._reads), chance.hex(16, "monitor", self._reads)),
+        }
+        return stage.world.network.send(MONITOR, "GET", f"http://integration{path}", headers, b"", READ_TIMEOUT_US)
+
+    def _sample_for_ever(self) -> None:
+        world = self.stage.world
+        while True:
+            self._sample()
+            world.sleep(SAMPLE_EVERY_US)
+
+    def _sample(self) -> None:
+        stage, evidence = self.stage, self.stage.world.evidence
+        now = stage.world.now_us()
+        for partner in stage.partners:
+            for name, sku, location, value in partner.gauges():
+                evidence.row(
+                    "gauges", at_us=now, source=partner.name, name=name, sku=sku, location=location, value=value
+                )
+        for sku in self.watched_skus:
+            for node in (*WAREHOUSES, THREEPL):
+                value = float(stage.stock_of(node, sku))
+                evidence.row("gauges", at_us=now, source=node, name="stock", sku=sku, location=node, value=value)
+        self._sample_queues()
+
+    def _sample_queues(self) -> None:
+        """The integration's own word on its lanes; a sample is left out when it gives none."""
+        try:
+            answer = self._send("/operations/queues")
+        except (TimeoutError, ConnectionError):
+            return
+        if answer.status != 200:
+            return
+        now = self.stage.world.now_us()
+        for lane in orjson.loads(answer.body)["lanes"]:
+            samples = {
+                "queue_depth": lane["ready"],
+                "oldest_message_s": lane["oldest_age_ms"] / 1_000,
+                "dead_letters": lane["dead"],
+                "breaker_open": float(lane["breaker"] != "closed"),
+            }
+            for name, value in samples.items():
+                self.stage.world.evidence.row(
+                    "gauges", at_us=now, source="integration", name=name, location=lane["lane"], value=float(value)
+                )
+
+
+def _has_ended(order: Mapping[str, Any]) -> bool:
+    """Nothing promised is open any more, and what was shipped is invoiced."""
+    promised = any(line["confirmed"] or line["backordered"] for line in order["lines"])
+    return not promised and order["status"] in ENDED_STATUSES

@@ -1,0 +1,199 @@
+"""The stage: a world with every partner on it, the integration under test, and the doors that clients use."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from wsgiref.types import WSGIApplication
+
+from contracts.validation import Contract
+from integration.bootstrap import Parts, Ports, Settings, build
+from scenarios.demand import Demand
+from scenarios.spec import CHANNELS, PARTNERS, Scenario
+from simulators.carrier.api import create_app as create_carrier
+from simulators.carrier.process import Carrier, CarrierProfile
+from simulators.erp.api import create_app as create_erp
+from simulators.erp.process import Erp, ErpProfile
+from simulators.kernel import EvidenceWriter, World
+from simulators.partnerkit.profile import load as load_profile
+from simulators.threepl.api import create_app as create_threepl
+from simulators.threepl.process import ThreePl, ThreePlProfile
+from simulators.wms.api import create_app as create_wms
+from simulators.wms.process import Wms, WmsProfile
+
+WAREHOUSES = ("wms-east", "wms-west")
+THREEPL = "threepl"
+CONTRACT_OF = {
+    "integration": "orders",
+    "erp": "erp",
+    "wms-east": "wms",
+    "wms-west": "wms",
+    "threepl": "threepl",
+    "carrier": "carrier",
+}
+DEFAULT_PROFILES = {
+    "erp": "midsize",
+    "wms-east": "regional",
+    "wms-west": "regional",
+    "threepl": "regional",
+    "carrier": "parcel",
+}
+CLERK = "clerk"
+MONITOR = "monitor"
+
+
+class Partner(Protocol):
+    """What the runner asks of every partner."""
+
+    name: str
+
+    def quiet(self) -> bool:
+        """Nothing is in work and no message is left to deliver."""
+        ...
+
+    def gauges(self) -> list[tuple[str, str, str, float]]:
+        """Samples of (name, sku, location, value)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Who may call whom in one run: drawn from the seed, so that they replay and are no real secret."""
+
+    integration_at: Mapping[str, str]
+    """partner -> the token or client secret that the integration shows there"""
+    webhook_secrets: Mapping[str, str]
+    """partner -> the secret that signs its webhooks"""
+    channels: Mapping[str, str]
+    """channel, or the monitor -> its token at the integration"""
+    clerk_at: Mapping[str, str]
+    """node -> the warehouse clerk's token there"""
+
+    @classmethod
+    def drawn(cls, world: World) -> "Keys":
+        """The keys of a run under the world's seed."""
+
+        def token(*owner: str) -> str:
+            return world.chance.hex(32, "credential", *owner)
+
+        nodes = (*WAREHOUSES, THREEPL)
+        return cls(
+            integration_at={partner: token("integration", partner) for partner in PARTNERS},
+            webhook_secrets={partner: token("webhook", partner) for partner in (*WAREHOUSES, "carrier")},
+            channels={channel: token("channel", channel) for channel in (*CHANNELS, MONITOR)},
+            clerk_at={node: token("clerk", node) for node in nodes},
+        )
+
+
+@dataclass
+class Stage:
+    """Everybody who takes part in one run."""
+
+    world: World
+    keys: Keys
+    erp: Erp
+    warehouses: dict[str, Wms]
+    threepl: ThreePl
+    carrier: Carrier
+    settings: Settings
+
+    @property
+    def partners(self) -> list[Partner]:
+        """All partners, in a fixed order."""
+        return [self.erp, *self.warehouses.values(), self.threepl, self.carrier]
+
+    def stock_of(self, node: str, sku: str) -> int:
+        """What a node truly has available of a sku: on hand less held."""
+        partner = self.threepl if node == THREEPL else self.warehouses[node]
+        return partner.stock_of(sku)
+
+
+def set_stage(
+    scenario: Scenario, demand: Demand, seed: int, evidence: EvidenceWriter, database: Path, parts: Parts
+) -> Stage:
+    """Build the world of a scenario and put everybody on the network. `parts` may hold a mutant's."""
+    faults = scenario.fault_plan(demand.starts_at_us, demand.ends_at_us)
+    latency = (scenario.network.least_us, scenario.network.most_us)
+    world = World(seed, demand.starts_at_us, evidence, faults, latency)
+    keys = Keys.drawn(world)
+    stage = Stage(
+        world=world,
+        keys=keys,
+        erp=_erp(scenario, world, keys, demand),
+        warehouses={name: _warehouse(scenario, world, keys, demand, name) for name in WAREHOUSES},
+        threepl=_threepl(scenario, world, keys, demand),
+        carrier=_carrier(scenario, world, keys),
+        settings=settings_of(scenario, keys, database),
+    )
+    for warehouse in stage.warehouses.values():
+        warehouse.on_departure = stage.carrier.collect
+        _attach(world, warehouse.name, lambda warehouse=warehouse: create_wms(warehouse).wsgi_app)  # type: ignore[misc]
+    _attach(world, "erp", lambda: create_erp(stage.erp).wsgi_app)
+    _attach(world, THREEPL, lambda: create_threepl(stage.threepl).wsgi_app)
+    _attach(world, "carrier", lambda: create_carrier(stage.carrier).wsgi_app)
+    _attach(world, "integration", lambda: _start_integration(world, stage.settings, parts))
+    return stage
+
+
+def settings_of(scenario: Scenario, keys: Keys, database: Path) -> Settings:
+    """The integration's settings in this run: the scenario's overrides, this run's keys and database file."""
+    credentials = dict(keys.integration_at)
+    credentials.update({f"webhook:{partner}": secret for partner, secret in keys.webhook_secrets.items()})
+    tokens = {token: "operations" if name == MONITOR else name for name, token in keys.channels.items()}
+    return Settings.from_mapping(
+        {
+            "sqlite_synchronous": "OFF",  # a virtual crash is not a power failure
+            **scenario.integration,
+            "database_url": f"sqlite:///{database}",
+            "credentials": credentials,
+            "channel_tokens": tokens,
+        }
+    )
+
+
+def _start_integration(world: World, settings: Settings, parts: Parts) -> WSGIApplication:
+    ports = world.ports("integration")
+    application = build(Ports(ports.clock, ports.http, ports.tasks, ports.ids, ports.gate), settings, parts)
+    application.start()
+    return application.wsgi
+
+
+def _attach(world: World, host: str, factory: Callable[[], WSGIApplication]) -> None:
+    routes = [(operation.method, operation.path) for operation in Contract.load(CONTRACT_OF[host]).operations]
+    world.network.attach(host, factory, routes)
+
+
+def _profile_of(scenario: Scenario, partner: str) -> tuple[str, dict[str, object]]:
+    member = scenario.cast.get(partner)
+    if member is None:
+        return DEFAULT_PROFILES[partner], {}
+    name = DEFAULT_PROFILES[partner] if member.profile == "default" else member.profile
+    return name, dict(member.settings)
+
+
+def _tokens(keys: Keys, node: str) -> dict[str, str]:
+    """token -> client, as a partner with fixed tokens knows them."""
+    tokens = {keys.integration_at[node]: "integration"}
+    if node in keys.clerk_at:
+        tokens[keys.clerk_at[node]] = CLERK
+    return tokens
+
+
+def _erp(scenario: Scenario, world: World, keys: Keys, demand: Demand) -> Erp:
+    profile = load_profile(ErpProfile, *_profile_of(scenario, "erp"))
+    return Erp(world, "erp", profile, demand.master, {"integration": keys.integration_at["erp"]})
+
+
+def _warehouse(scenario: Scenario, world: World, keys: Keys, demand: Demand, name: str) -> Wms:
+    profile = load_profile(WmsProfile, *_profile_of(scenario, name))
+    return Wms(world, name, profile, demand.opening.get(name, {}), demand.weights, _tokens(keys, name))
+
+
+def _threepl(scenario: Scenario, world: World, keys: Keys, demand: Demand) -> ThreePl:
+    profile = load_profile(ThreePlProfile, *_profile_of(scenario, THREEPL))
+    return ThreePl(world, THREEPL, profile, demand.opening.get(THREEPL, {}), demand.weights, _tokens(keys, THREEPL))
+
+
+def _carrier(scenario: Scenario, world: World, keys: Keys) -> Carrier:
+    profile = load_profile(CarrierProfile, *_profile_of(scenario, "carrier"))
+    return Carrier(world, "carrier", profile, _tokens(keys, "carrier"))
