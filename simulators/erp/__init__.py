@@ -1,0 +1,1 @@
+"""The ERP: customers, contract prices and tax; sales orders, shipment confirmations and invoices."""

@@ -1,0 +1,280 @@
+"""A 3PL at work: it decides on an order minutes after taking it, works in batches, and ships with its own carrier.
+
+Nothing stands by: a batch or a departure is scheduled when something waits for it.
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import simpy
+from pydantic import Field
+
+from simulators.kernel import World
+from simulators.partnerkit import Duration, Ledger, Pace, Profile, RateLimit, StaticTokens, service_time_us
+from simulators.partnerkit.hours import Hours, next_slot_us
+from simulators.partnerkit.limits import LimitSettings
+from simulators.partnerkit.picking import PickingSettings, missing_lines, picking_time_us
+from simulators.partnerkit.stock import Booking, Level, Movement
+from simulators.threepl.model import DuplicatePolicy, FulfillmentOrder, Provider, Status, UnknownSkus
+
+Events = Generator[simpy.Event, Any, None]
+
+
+class ThreePlProfile(Profile):
+    """How one provider behaves. Shares are 0 to 1, times are durations."""
+
+    summary: str = ""
+    duplicate_policy: DuplicatePolicy
+    decision: Pace
+    reject_share: float = Field(ge=0, le=1)
+    batch_every: Duration = Field(gt=0)
+    hours: Hours | None = None
+    benches: int = Field(gt=0)
+    picking: PickingSettings
+    packing: Pace
+    departure_every: Duration = Field(gt=0)
+    reads: Pace
+    writes: Pace
+    limit: LimitSettings | None = None
+    stock_page_size: int = Field(default=5_000, gt=0)
+
+
+class ThreePl:
+    """One provider. `opening` is units on hand per sku, more skus are in `weights_g`; `credentials` token to client."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        profile: ThreePlProfile,
+        opening: Mapping[str, int],
+        weights_g: Mapping[str, int],
+        credentials: Mapping[str, str] | None = None,
+    ) -> None:
+        self.world, self.name, self.profile = world, name, profile
+        self.ledger = Ledger(world, name)
+        self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
+        self.limit = RateLimit(world, profile.limit)
+        self.model = Provider([*weights_g], profile.duplicate_policy)
+        self.benches = simpy.Resource(world.env, profile.benches)
+        self._accepted: list[FulfillmentOrder] = []
+        self._dock: list[FulfillmentOrder] = []
+        self._batch_due = False
+        self._departure_due = False
+        self._writes_in_work = 0
+        self._refused: set[str] = set()
+        for movement in self.model.open(opening):
+            self._book_stock(movement, None)
+
+    # ---- what the API asks for
+
+    def start(self) -> None:
+        """Begin a life of the host. After a crash: the floor went on working."""
+        self._writes_in_work = 0
+
+    @contextmanager
+    def serving(self, write: bool, what: str, key: str = "", lines: int = 0) -> Iterator[None]:
+        """Take the service time of one call, then run the body: the effect comes last, whether or not anyone waits."""
+        pace = self.profile.writes if write else self.profile.reads
+        now_us = self.world.now_us()
+        self._writes_in_work += write
+        try:
+            self.world.sleep(
+                service_time_us(self.world, self.name, pace, "threepl-call", self.name, what, key, now_us, lines=lines)
+            )
+            yield
+        finally:
+            self._writes_in_work -= write
+
+    def submit(self, order: FulfillmentOrder) -> tuple[FulfillmentOrder, bool]:
+        """Take an order in; the decision follows. Raises ThreePlError; an unfit order is booked as rejected, once."""
+        try:
+            taken, is_new = self.model.submit(order)
+        except UnknownSkus:
+            if order.reference not in self._refused:
+                self._refused.add(order.reference)
+                self._book_lines("release_rejected", order, reason="unknown-sku")
+            raise
+        if is_new:
+            self.world.process(f"decide {taken.reference}", self._decide(taken), self.name)
+        return taken, is_new
+
+    def cancel(self, reference: str) -> FulfillmentOrder:
+        """Cancel a whole order, once. Raises ThreePlError."""
+        order, is_new = self.model.cancel(reference)
+        if is_new:
+            self._book_lines("release_cancelled", order)
+        return order
+
+    def adjust(self, adjustment_id: str, sku: str, quantity_delta: int, reason: str) -> bool:
+        """Correct a count; False when this adjustment was booked before. Raises StockError."""
+        return self._change_stock(self.model.adjust(adjustment_id, sku, quantity_delta), adjustment_id, reason)
+
+    def receive_goods(self, receipt_id: str, sku: str, quantity: int, reason: str) -> bool:
+        """Put goods away; False when this receipt was booked before. Raises StockError."""
+        return self._change_stock(self.model.receive(receipt_id, sku, quantity), receipt_id, reason)
+
+    # ---- what the runner asks for
+
+    def quiet(self) -> bool:
+        """No write and no order in work."""
+        return self._writes_in_work == self.model.open_orders == 0
+
+    def stock_of(self, sku: str) -> int:
+        """Units of a sku that are on hand and not held."""
+        level = self.level_of(sku)
+        return level.on_hand - level.held
+
+    def level_of(self, sku: str) -> Level:
+        """On hand and held of a sku over all locations; zeros for one that was never stocked."""
+        return self.model.stock.level(sku) if self.model.stock.knows(sku) else Level(0, 0)
+
+    def gauges(self) -> list[tuple[str, str, str, float]]:
+        """Samples (name, sku, location, value)."""
+        values = {
+            "releases_open": self.model.open_orders,
+            "releases_waiting": len(self._accepted),
+            "pickers_busy": self.benches.count,
+            "pick_queue": len(self.benches.queue),
+            "dock": len(self._dock),
+            "calls_refused": self.limit.refused,
+        }
+        return [(name, "", self.name, float(value)) for name, value in values.items()]
+
+    # ---- decision, batch, bench, departure
+
+    def _decide(self, order: FulfillmentOrder) -> Events:
+        profile = self.profile
+        yield self.world.env.timeout(
+            service_time_us(self.world, self.name, profile.decision, "decision", self.name, order.reference)
+        )
+        if order.status is not Status.SUBMITTED:
+            return  # cancelled before it was decided on
+        if self.world.chance.hit(profile.reject_share, "reject", self.name, order.reference):
+            self.model.decide(order, "refused by the provider")
+            self._book_lines("release_rejected", order, reason="refused by the provider")
+            return
+        self.model.decide(order, None)
+        self._book_lines("release_accepted", order)
+        self._accepted.append(order)
+        if not self._batch_due:
+            self._batch_due = True
+            slot_us = next_slot_us(self.world.now_us(), profile.batch_every, profile.hours)
+            self.world.process("batch", self._batch_at(slot_us), self.name)
+
+    def _batch_at(self, slot_us: int) -> Events:
+        yield self.world.env.timeout(slot_us - self.world.now_us())
+        self._batch_due = False
+        batch = [order for order in self._accepted if order.status is Status.ACCEPTED]
+        self._accepted = []
+        for order in batch:
+            self.model.begin(order)
+            self.world.process(f"order {order.reference}", self._work(order), self.name)
+
+    def _work(self, order: FulfillmentOrder) -> Events:
+        world, profile, key = self.world, self.profile, order.reference
+        wanted = [(line.line_no, line.quantity) for line in order.lines.values()]
+        with self.benches.request() as turn:
+            yield turn
+            picking_us = picking_time_us(world, self.name, profile.picking, key, len(wanted))
+            packing_us = service_time_us(world, self.name, profile.packing, "pack-time", self.name, key)
+            yield world.env.timeout(picking_us + packing_us)
+        shorts = self.model.finish(order, missing_lines(world, self.name, profile.picking, key, wanted))
+        for line in order.lines.values():
+            if line.picks:
+                picked = sum(pick.quantity for pick in line.picks)
+                self._book("picked", order, line.line_no, line.sku, picked)
+        for short in shorts:
+            self._book("short", order, short.line.line_no, short.line.sku, short.quantity, reason=short.reason)
+            if short.hold is not None:
+                self._book_moves(order, (short.line.line_no,), short.hold, reason=short.reason)
+        if order.status is Status.PROCESSING:
+            self._dock.append(order)
+            self._schedule_departure()
+
+    def _schedule_departure(self) -> None:
+        if not self._departure_due:
+            self._departure_due = True
+            slot_us = next_slot_us(self.world.now_us(), self.profile.departure_every, self.profile.hours)
+            self.world.process("departure", self._depart_at(slot_us), self.name)
+
+    def _depart_at(self, slot_us: int) -> Events:
+        yield self.world.env.timeout(slot_us - self.world.now_us())
+        self._departure_due = False
+        loaded, self._dock = self._dock, []
+        for order in loaded:
+            tracking_number = f"3P{self.world.chance.hex(14, 'tracking', self.name, order.reference).upper()}"
+            shipment_id = f"{order.reference}.S"
+            booking, line_nos = self.model.ship(order, shipment_id, tracking_number, self.world.now_us())
+            self._book_moves(order, line_nos, booking, shipment_id=shipment_id, tracking_number=tracking_number)
+
+    # ---- books
+
+    def _change_stock(self, booking: Booking | None, reference: str, reason: str) -> bool:
+        if booking is None:
+            return False
+        for movement in booking.movements:
+            self._book_stock(movement, booking.sequence, reference, reason)
+        return True
+
+    def _book_lines(self, kind: str, order: FulfillmentOrder, reason: str = "") -> None:
+        for line in order.lines.values():
+            self._book(kind, order, line.line_no, line.sku, line.quantity, reason=reason)
+
+    def _book(
+        self, kind: str, order: FulfillmentOrder, line_no: int, sku: str, quantity: int, *, reason: str = ""
+    ) -> None:
+        self.ledger.book(
+            kind,
+            business_key=order.reference,
+            customer_id=order.customer_id,
+            order_reference=order.order_reference,
+            line_no=line_no,
+            sku=sku,
+            quantity=quantity,
+            correlation_id=order.correlation_id,
+            reason=reason,
+        )
+
+    def _book_moves(
+        self,
+        order: FulfillmentOrder,
+        line_nos: tuple[int, ...],
+        booking: Booking,
+        *,
+        shipment_id: str = "",
+        tracking_number: str = "",
+        reason: str = "",
+    ) -> None:
+        for line_no, movement in zip(line_nos, booking.movements, strict=True):
+            self.ledger.book(
+                movement.kind,
+                location=movement.location,
+                business_key=order.reference,
+                customer_id=order.customer_id,
+                order_reference=order.order_reference,
+                line_no=line_no,
+                sku=movement.sku,
+                quantity=movement.quantity,
+                balance=movement.balance,
+                held_balance=movement.held_balance,
+                stock_sequence=booking.sequence,
+                correlation_id=order.correlation_id,
+                shipment_id=shipment_id,
+                tracking_number=tracking_number,
+                reason=reason,
+            )
+
+    def _book_stock(self, movement: Movement, sequence: int | None, key: str = "", reason: str = "") -> None:
+        self.ledger.book(
+            movement.kind,
+            location=movement.location,
+            business_key=key,
+            sku=movement.sku,
+            quantity=movement.quantity,
+            balance=movement.balance,
+            held_balance=movement.held_balance,
+            stock_sequence=sequence,
+            reason=reason,
+        )
