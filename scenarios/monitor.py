@@ -193,7 +193,7 @@ class Monitor:
         for lane in orjson.loads(answer.body)["lanes"]:
             samples = {
                 "queue_depth": lane["ready"],
-                "oldest_message_s": lane["oldest_age_ms"] / 1_000,
+                "oldest_message_s": (lane["oldest_age_ms"] or 0) / 1_000,
                 "dead_letters": lane["dead"],
                 "breaker_open": float(lane["breaker"] != "closed"),
             }

@@ -125,6 +125,7 @@ class Carrier:
         self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
         self.limit = RateLimit(world, profile.quota)
         self.webhooks = Webhooks(world, name, profile.webhooks, self.ledger)
+        self.scans = 0
         self._writes_in_work = 0
         self._travelling = 0
 
@@ -190,6 +191,7 @@ class Carrier:
         self._travelling -= 1
 
     def _scan(self, label: Label, step: Step) -> None:
+        self.scans += 1
         scan = self.books.scan(label, step.status, step.at_us, step.reason)
         bought = label.bought
         self._enter("scan", label, bought.correlation_id, status=scan.status.value, reason=scan.reason or "")

@@ -6,12 +6,16 @@ hand: breaking that is this module's own bug and asserted. What the world does w
 
     StockError
     ├── InsufficientStock   more was asked than is available
+    ├── TooMuchStock        the bins have no room for that
     └── UnknownSku          the node never stocked it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+MOST_ON_HAND = 100_000_000
+"""Units of one sku at one node: the most that the wire can say."""
 
 
 class StockError(Exception):
@@ -24,6 +28,13 @@ class InsufficientStock(StockError):
     def __init__(self, sku: str, asked: int, available: int) -> None:
         super().__init__(f"{sku}: {asked} asked, {available} available; ask for at most {available}")
         self.sku, self.asked, self.available = sku, asked, available
+
+
+class TooMuchStock(StockError):
+    """The bins have no room for that."""
+
+    def __init__(self, sku: str, quantity: int) -> None:
+        super().__init__(f"{sku}: {quantity} more would be above the {MOST_ON_HAND} that a node can hold of one sku")
 
 
 class UnknownSku(StockError):
@@ -211,11 +222,13 @@ class Stock:
     def receive(self, sku: str, quantity: int) -> Booking:
         """Put goods away in the last location of the picking order."""
         assert quantity > 0, f"receipt of {quantity} {sku}"
+        self._check_room(sku, quantity)
         return self._booked([self._move("receipt", sku, self.locations[-1], on_hand=quantity)])
 
     def adjust(self, sku: str, quantity_delta: int) -> Booking:
-        """Correct a count, gains and losses at the end of the picking order; raises InsufficientStock."""
+        """Correct a count, gains and losses at the end of the picking order; raises InsufficientStock, TooMuchStock."""
         if quantity_delta >= 0:
+            self._check_room(sku, quantity_delta)
             return self._booked([self._move("adjustment", sku, self.locations[-1], on_hand=quantity_delta)])
         if self.available(sku) < -quantity_delta:
             raise InsufficientStock(sku, -quantity_delta, self.available(sku))
@@ -226,6 +239,10 @@ class Stock:
                 movements.append(self._move("adjustment", sku, location, on_hand=-taken))
                 left -= taken
         return self._booked(movements)
+
+    def _check_room(self, sku: str, quantity: int) -> None:
+        if self.level(sku).on_hand + quantity > MOST_ON_HAND:
+            raise TooMuchStock(sku, quantity)
 
     def _bin(self, sku: str, location: str) -> Bin:
         return self.bins(sku)[self.locations.index(location)]

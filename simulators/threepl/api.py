@@ -9,7 +9,7 @@ from contracts.edge import ProblemError, body, query, reply
 from contracts.wire import iso
 from simulators.partnerkit import correlation_id, create
 from simulators.partnerkit.requests import by_number, same_order
-from simulators.partnerkit.stock import InsufficientStock, StockError, UnknownSku
+from simulators.partnerkit.stock import InsufficientStock, StockError, TooMuchStock, UnknownSku
 from simulators.partnerkit.stock_page import stock_page
 from simulators.threepl.model import (
     DuplicateReference,
@@ -28,6 +28,7 @@ _PROBLEMS: dict[type[Exception], str] = {
     UnknownSku: "unknown-sku",
     TooLateToCancel: "too-late-to-cancel",
     InsufficientStock: "insufficient-stock",
+    TooMuchStock: "invalid-request",
 }
 _REPLAYED = {"Idempotent-Replayed": "true"}
 _LIST_LIMIT = 200

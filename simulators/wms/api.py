@@ -9,7 +9,7 @@ from flask import Flask, Response
 from contracts.edge import ProblemError, body, query, reply
 from simulators.partnerkit import correlation_id, create, write_key
 from simulators.partnerkit.requests import by_number, same_order
-from simulators.partnerkit.stock import InsufficientStock, StockError, UnknownSku
+from simulators.partnerkit.stock import InsufficientStock, StockError, TooMuchStock, UnknownSku
 from simulators.partnerkit.stock_page import stock_page
 from simulators.wms.model import (
     ConflictingState,
@@ -38,6 +38,7 @@ _PROBLEMS: dict[type[Exception], str] = {
     TooLateToCancel: "too-late-to-cancel",
     ConflictingState: "conflicting-state",
     InsufficientStock: "insufficient-stock",
+    TooMuchStock: "invalid-request",
 }
 _REPLAYED = {"Idempotent-Replayed": "true"}
 _RELEASE_ID_LENGTH = 50  # parcels and shipments are named after their release, within the 64 that the contract allows

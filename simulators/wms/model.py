@@ -128,6 +128,15 @@ class Parcel:
     tracking_number: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Parcels of up to `parcel_max_weight_g`; a release above `parcels_at_most` times that travels on pallets."""
+
+    parcel_max_weight_g: int
+    parcels_at_most: int = 20
+    pallet_max_weight_g: int = 600_000
+
+
 @dataclass(slots=True)
 class Release:
     """`copy` is 1, or higher where the vendor made another release of the same id."""
@@ -177,14 +186,14 @@ class Warehouse:
     def __init__(
         self,
         weights_g: Mapping[str, int],
-        parcel_max_weight_g: int,
+        packing: Packing,
         duplicates: DuplicatePolicy = DuplicatePolicy.RETURN_EXISTING,
     ) -> None:
         self.stock = Stock((FORWARD, RESERVE), weights_g)
         self.releases: dict[str, list[Release]] = {}
         self.open_releases = 0
         self._weights_g = weights_g
-        self._parcel_max_weight_g = parcel_max_weight_g
+        self._packing = packing
         self._duplicates = duplicates
         self._sequences: dict[str, int] = {}
         self._adjustments: set[str] = set()
@@ -248,7 +257,7 @@ class Warehouse:
         return Picked(tuple(shorts), hold, tuple(line_no for line_no, _ in lost))
 
     def pack(self, release: Release) -> list[Parcel]:
-        """Fill parcels line by line up to the weight cap; a single unit above the cap travels alone."""
+        """Fill parcels (or pallets) line by line up to the weight cap; a single unit above the cap travels alone."""
         self._advance(release, Status.PICKED, Status.PACKED)
         release.parcels = [
             Parcel(f"{release.mark}.P{number}", weight_g, contents)
@@ -368,8 +377,14 @@ class Warehouse:
             line.picks = kept
         return Content(line.line_no, line.sku, quantity)
 
+    def _cap_g(self, release: Release) -> int:
+        rules = self._packing
+        total_g = sum(line.picked * self._weights_g.get(line.sku, 1) for line in release.lines.values())
+        on_pallets = total_g > rules.parcel_max_weight_g * rules.parcels_at_most
+        return rules.pallet_max_weight_g if on_pallets else rules.parcel_max_weight_g
+
     def _fill(self, release: Release) -> list[tuple[int, tuple[Content, ...]]]:
-        cap_g = self._parcel_max_weight_g
+        cap_g = self._cap_g(release)
         filled: list[tuple[int, tuple[Content, ...]]] = []
         contents: list[Content] = []
         weight_g = 0

@@ -31,6 +31,7 @@ from simulators.partnerkit.stock import Booking, Content, Level, Movement, Pick
 from simulators.wms.model import (
     DuplicatePolicy,
     Line,
+    Packing,
     Parcel,
     Release,
     Status,
@@ -62,6 +63,8 @@ class WmsProfile(Profile):
     pack_stations: int = Field(gt=0)
     packing: Pace
     parcel_max_weight_g: int = Field(gt=0)
+    parcels_at_most: int = Field(default=20, gt=0)
+    pallet_max_weight_g: int = Field(default=600_000, gt=0)
     departure_every: Duration = Field(gt=0)
     forward_percent: int = Field(ge=0, le=100)
     recount: RecountSettings | None = None
@@ -92,7 +95,8 @@ class Wms:
         self.webhooks = Webhooks(world, name, profile.webhooks, self.ledger)
         self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
         self.limit = RateLimit(world, profile.limit)
-        self.model = Warehouse(weights_g, profile.parcel_max_weight_g, profile.duplicate_policy)
+        packing = Packing(profile.parcel_max_weight_g, profile.parcels_at_most, profile.pallet_max_weight_g)
+        self.model = Warehouse(weights_g, packing, profile.duplicate_policy)
         self.pickers = simpy.PriorityResource(world.env, profile.pickers)
         self.stations = simpy.PriorityResource(world.env, profile.pack_stations)
         self.on_departure: Callable[[list[str]], None] = lambda _tracking_numbers: None

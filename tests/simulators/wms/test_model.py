@@ -14,6 +14,7 @@ from simulators.wms.model import (
     DuplicatePolicy,
     DuplicateRelease,
     Line,
+    Packing,
     QuantityExceeded,
     Release,
     Status,
@@ -30,7 +31,7 @@ OPENING = {"MUG": 10, "TIN": 4, "BAG": 0}
 
 
 def warehouse(duplicates: DuplicatePolicy = DuplicatePolicy.RETURN_EXISTING, cap_g: int = 5_000) -> Warehouse:
-    model = Warehouse(WEIGHTS_G, cap_g, duplicates)
+    model = Warehouse(WEIGHTS_G, Packing(cap_g), duplicates)
     model.open(OPENING, forward_percent=40)
     return model
 
@@ -61,7 +62,7 @@ def entries(booking: Booking | None) -> list[tuple[Any, ...]]:
 
 
 def test_opening_stock_is_split_over_the_two_bins() -> None:
-    model = Warehouse(WEIGHTS_G, 5_000)
+    model = Warehouse(WEIGHTS_G, Packing(5_000))
     rows = [(move.sku, move.location, move.quantity, move.balance) for move in model.open(OPENING, 35)]
     assert rows == [
         ("MUG", "FORWARD", 4, 4),
@@ -200,6 +201,17 @@ def test_a_unit_above_the_cap_travels_alone() -> None:
     assert [one.weight_g for one in parcels] == [400, 1_500, 1_500]
 
 
+def test_a_release_that_needs_too_many_parcels_goes_on_pallets() -> None:
+    model = Warehouse(WEIGHTS_G, Packing(2_000, parcels_at_most=2, pallet_max_weight_g=50_000))
+    model.open(OPENING, forward_percent=40)
+    assert [one.weight_g for one in model.pack(picked(model, ("MUG", 10)))] == [2_000, 2_000]
+    heavy = accepted(model, ("TIN", 3), release_id="ful-2")
+    model.plan(heavy)
+    model.begin_picking(heavy)
+    model.finish_picking(heavy, {})
+    assert [one.weight_g for one in model.pack(heavy)] == [4_500]
+
+
 def test_labels_are_all_known_or_none_is_attached() -> None:
     model = warehouse(cap_g=2_000)
     taken = accepted(model, ("TIN", 2))
@@ -285,7 +297,7 @@ STEP = st.one_of(
 def test_no_sequence_of_bookings_makes_or_loses_a_unit(
     opening: int, percent: int, steps: list[tuple[Any, ...]]
 ) -> None:
-    model = Warehouse({"MUG": 400}, 5_000)
+    model = Warehouse({"MUG": 400}, Packing(5_000))
     ledger = model.open({"MUG": opening}, percent)
     bookings: list[Booking] = []
     for number, step in enumerate(steps):

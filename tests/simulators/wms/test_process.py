@@ -123,7 +123,7 @@ def test_a_short_line_is_held_and_told_with_the_pick(make_site: Callable[..., An
     assert (hold["quantity"], hold["balance"], hold["held_balance"]) == (line["short"], 400, line["short"])
     assert (hold["stock_sequence"], hold["line_no"], hold["reason"]) == (1, 1, line["reason"])
     assert site.wms.level_of("MUG").held == line["short"]
-    assert site.wms.stock_of("MUG") == 1_000 - line["short"]
+    assert site.wms.stock_of("MUG") == 1_000 - 6  # what was found has left, what was not is held
     assert site.of("inventory.changed") == []
 
 
@@ -244,3 +244,48 @@ def test_a_slowdown_stretches_the_work(make_site: Callable[..., Any], multiplier
     site.caller.run(order, 4 * HOUR)
     (row, *_) = site.caller.ledger("shipped")
     assert (row["at_us"] - STARTS_AT_US) // (30 * MINUTE) == slot
+
+
+def test_the_floor_works_on_through_a_crash_and_tells_of_it_afterwards(make_site: Callable[..., Any]) -> None:
+    crash = Fault(
+        "crash", "crash", host="wms-east", from_us=STARTS_AT_US + 20 * MINUTE, to_us=STARTS_AT_US + 55 * MINUTE
+    )
+    site = make_site("regional", crash)
+
+    def order() -> None:
+        site.subscribe()
+        site.release("ful-1", ("MUG", 1))
+
+    site.caller.run(order, 50 * MINUTE)
+    assert [row["kind"] for row in site.caller.ledger("picked", "packed")] == ["picked", "packed"]
+    assert site.events == []
+    site.caller.world.run(STARTS_AT_US + 4 * HOUR)
+    assert [data["sequence"] for type_ in ("picked", "packed", "shipped") for data in site.of(f"release.{type_}")] == [
+        1,
+        2,
+        3,
+    ]
+    assert site.wms.quiet()
+
+
+def test_one_seed_is_one_history_and_a_lost_order_leaves_the_others_as_they_were(
+    make_caller: Callable[..., Any], make_site: Callable[..., Any]
+) -> None:
+    def history(*names: str) -> dict[str, list[tuple[Any, ...]]]:
+        site = make_site(picking={"short_share": 0.3})
+
+        def orders() -> None:
+            site.subscribe()
+            for name in names:
+                site.release(name, ("MUG", 6), ("TIN", 2))
+
+        site.caller.run(orders, 5 * HOUR)
+        rows = site.caller.ledger("picked", "short", "shipped")
+        return {
+            name: [(row["kind"], row["line_no"], row["quantity"]) for row in rows if row["business_key"] == name]
+            for name in names
+        }
+
+    whole, again, fewer = history("a", "b", "c"), history("a", "b", "c"), history("a", "c")
+    assert whole == again
+    assert {name: whole[name] for name in ("a", "c")} == fewer

@@ -1,0 +1,1 @@
+"""The reference integration: takes orders from channels and sees them through ERP, warehouses, 3PL and carrier."""

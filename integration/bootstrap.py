@@ -1,0 +1,241 @@
+"""The only place that wires the parts together.
+
+`build(ports, settings, parts)` gives an Application: `.wsgi` to serve, `.start()` to begin its background work. `Parts`
+names the collaborators that somebody may want to replace, each with the one that the product uses.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from integration.domain.pricing import base_quantity
+from integration.experience import availability, operations, orders, webhooks
+from integration.experience.access import Access
+from integration.experience.application import create_app
+from integration.experience.idempotency import Idempotency
+from integration.messaging.dead_letters import DeadLetters
+from integration.messaging.dispatcher import Dispatcher, DispatcherSettings, Handler
+from integration.messaging.inbox import Inbox
+from integration.messaging.keys import BusinessKeys
+from integration.messaging.lane import Lane, LaneLimits
+from integration.messaging.outbox import Outbox
+from integration.messaging.retry import RetryPolicy
+from integration.process.backorders import Backorders
+from integration.process.billing import ChangeOrder, ConfirmShipment, InvoiceShipment
+from integration.process.cancellation import Cancellation, CancelRelease
+from integration.process.desk import Desk
+from integration.process.fulfillment import BookOrder, ReleaseFulfillment
+from integration.process.intake import Intake
+from integration.process.inventory import Inventory, Reconciliation
+from integration.process.labels import AttachLabels, CheckLabels, CreateLabel
+from integration.process.progress import Progress
+from integration.process.reference import Reference, ReferenceSync
+from integration.process.reservations import Reservations
+from integration.process.shipping import Shipping
+from integration.process.threepl import ThreePlPoll
+from integration.process.upkeep import Upkeep
+from integration.runtime import Ports
+from integration.settings import Settings
+from integration.storage import Database
+from integration.system.carrier import CarrierClient
+from integration.system.erp import ErpClient
+from integration.system.threepl import ThreePlClient
+from integration.system.wms import WmsClient
+
+WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Collaborators that can be replaced. Those that need others are given as classes."""
+
+    reservations: Reservations = field(default_factory=Reservations)
+    inbox: Inbox = field(default_factory=Inbox)
+    business_keys: BusinessKeys = field(default_factory=BusinessKeys)
+    retry_policy: RetryPolicy | None = None
+    outbox: type[Outbox] = Outbox
+    inventory: type[Inventory] = Inventory
+    idempotency: type[Idempotency] = Idempotency
+    base_quantity: Callable[[int, int], int] = base_quantity
+
+
+@dataclass(frozen=True)
+class Clients:
+    """One client per partner."""
+
+    erp: ErpClient
+    warehouses: Mapping[str, WmsClient]
+    threepls: Mapping[str, ThreePlClient]
+    carrier: CarrierClient
+
+    @classmethod
+    def of(cls, ports: Ports, settings: Settings) -> "Clients":
+        """Clients with the addresses and credentials of the settings."""
+        urls, secrets, timeout_us = settings.partners, settings.credentials, settings.request_timeout_us
+        warehouses = [node for node in settings.nodes if node not in settings.polled_nodes]
+        return cls(
+            ErpClient(ports.http, ports.clock, urls["erp"], "integration", secrets.get("erp", ""), timeout_us),
+            {n: WmsClient(ports.http, urls[n], secrets.get(n, ""), timeout_us) for n in warehouses},
+            {n: ThreePlClient(ports.http, urls[n], secrets.get(n, ""), timeout_us) for n in settings.polled_nodes},
+            CarrierClient(ports.http, urls["carrier"], secrets.get("carrier", ""), settings.carrier_timeout_us),
+        )
+
+
+class Flow:
+    """What becomes of an order once accepted: handlers of messages out and events in, and what runs by itself."""
+
+    def __init__(self, ports: Ports, settings: Settings, parts: Parts, desk: Desk, clients: Clients) -> None:
+        self._tasks = ports.tasks
+        self._backorders = Backorders(desk, settings.backorder_max_age_us, settings.backorder_check_every_us)
+        self._progress = progress = Progress(desk, self._backorders)
+        self.cancellation = Cancellation(desk, progress)
+        shipping = Shipping(desk, progress)
+        self.events: dict[str, webhooks.Handler] = dict.fromkeys(
+            (*settings.webhook_types, *settings.carrier_webhook_types), shipping.handle
+        )
+        self.events["inventory.changed"] = desk.inventory.handle
+        desk.inventory.when_stock_rises(self._backorders.when_stock_rises)
+        self._dispatcher = Dispatcher(
+            ports.clock,
+            ports.tasks,
+            desk.database,
+            desk.outbox,
+            self._handlers(desk, clients),
+            parts.retry_policy or _retry_policy(settings),
+            DispatcherSettings(settings.lane_poll_every_us, settings.lease_margin_us),
+        )
+        reconciliation = Reconciliation(desk.database, desk.inventory, clients.threepls)
+        self._polls = [
+            ThreePlPoll(
+                desk,
+                progress,
+                node,
+                client,
+                partial(reconciliation.reconcile, node),
+                settings.threepl_poll_every_us,
+                settings.reconcile_retry_us,
+            )
+            for node, client in clients.threepls.items()
+        ]
+
+    def _handlers(self, desk: Desk, clients: Clients) -> dict[str, Handler]:
+        warehouses, threepls = clients.warehouses, clients.threepls
+        return {
+            "book_order": BookOrder(desk, clients.erp, self._backorders.when_booked),
+            "change_order": ChangeOrder(desk, clients.erp),
+            "confirm_shipment": ConfirmShipment(desk, clients.erp),
+            "invoice": InvoiceShipment(desk, clients.erp),
+            "release": ReleaseFulfillment(desk, warehouses, threepls),
+            "cancel_release": CancelRelease(desk, self._progress, warehouses, threepls),
+            "attach_labels": AttachLabels(desk, warehouses),
+            "create_label": CreateLabel(desk, clients.carrier),
+            "check_labels": CheckLabels(desk, clients.carrier),
+        }
+
+    def start(self) -> None:
+        """Spawn the lanes, the polls and the sweep of old backorders."""
+        self._dispatcher.start()
+        self._tasks.spawn("backorders", self._backorders.run)
+        for number, poll in enumerate(self._polls, 1):
+            self._tasks.spawn(f"3pl poll {number}", poll.run)
+
+
+class Application:
+    """The integration, wired: serve `wsgi`, and call `start` once to begin its background work."""
+
+    def __init__(self, ports: Ports, settings: Settings, parts: Parts) -> None:
+        self.settings = settings
+        self.database = Database(
+            settings.database_url,
+            ports.gate,
+            synchronous=settings.sqlite_synchronous,
+            busy_timeout_ms=settings.sqlite_busy_timeout_ms,
+        )
+        self.database.create()
+        clients = Clients.of(ports, settings)
+        lanes = {name: Lane(name, _limits(settings, name), ports.tasks) for name in settings.partners}
+        self.outbox = parts.outbox(ports.clock, lanes, settings.lease_us)
+        self.inventory = parts.inventory(ports.clock, settings.safety_stock)
+        self.reference = Reference()
+        self.intake = Intake(
+            clock=ports.clock,
+            ids=ports.ids,
+            settings=settings,
+            reference=self.reference,
+            inventory=self.inventory,
+            reservations=parts.reservations,
+            outbox=self.outbox,
+            base_quantity=parts.base_quantity,
+        )
+        desk = Desk(
+            ports.clock,
+            ports.ids,
+            self.database,
+            self.outbox,
+            parts.business_keys,
+            parts.reservations,
+            self.inventory,
+            settings.nodes,
+            settings.polled_nodes,
+        )
+        self._flow = Flow(ports, settings, parts, desk, clients)
+        self.upkeep = Upkeep(
+            ports.clock,
+            ports.tasks,
+            settings,
+            ReferenceSync(self.database, ports.clock, clients.erp, self._release_held),
+            Reconciliation(self.database, self.inventory, {**clients.warehouses, **clients.threepls}),
+            {**clients.warehouses, "carrier": clients.carrier},
+        )
+        self.wsgi: WsgiApplication = self._app(ports, settings, parts)
+
+    def start(self) -> None:
+        """Spawn the background work: lanes, polls, reference data and stock."""
+        self.upkeep.start()
+        self._flow.start()
+
+    def _release_held(self) -> None:
+        self.intake.release_held(self.database)
+
+    def _app(self, ports: Ports, settings: Settings, parts: Parts) -> WsgiApplication:
+        database, clock = self.database, ports.clock
+        idempotency = parts.idempotency(database, clock)
+        dead_letters = DeadLetters(clock, self.outbox)
+        blueprints = [
+            orders.create_blueprint(database, self.intake, self._flow.cancellation, idempotency),
+            availability.create_blueprint(database, self.inventory, clock),
+            webhooks.create_blueprint(database, clock, settings, parts.inbox, self._flow.events),
+            operations.create_blueprint(database, clock, settings, dead_letters, self.reference, self.inventory),
+        ]
+        access = Access(clock, settings.channel_tokens, settings.channel_rate_per_second)
+        app = create_app(blueprints, access, hide_failures=settings.hide_failures)
+        wsgi: WsgiApplication = app.wsgi_app
+        return wsgi
+
+
+def build(ports: Ports, settings: Settings, parts: Parts = Parts()) -> Application:
+    """The integration on these ports. Raises SettingsError or StorageError for settings that can't be used."""
+    return Application(ports, settings, parts)
+
+
+def _retry_policy(settings: Settings) -> RetryPolicy:
+    return RetryPolicy(
+        first_delay_us=settings.retry_first_us,
+        factor=settings.retry_factor,
+        ceiling_us=settings.retry_longest_us,
+        jitter_share=settings.retry_jitter_share,
+        max_attempts=settings.retry_attempts,
+    )
+
+
+def _limits(settings: Settings, lane: str) -> LaneLimits:
+    return LaneLimits(
+        workers=settings.lane_workers.get(lane, 1),
+        capacity=settings.lane_memory_queue,
+        per_second=settings.lane_rate_per_second.get(lane, 0.0),
+        burst=settings.lane_burst,
+        breaker_failures=settings.breaker_failures,
+        breaker_cooldown_us=settings.breaker_first_us,
+        breaker_ceiling_us=settings.breaker_open_us,
+    )

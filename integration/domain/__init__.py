@@ -1,0 +1,1 @@
+"""What the integration decides. Pure: the standard library only, no clock, no chance, no storage."""

@@ -1,0 +1,1 @@
+"""What channels, partners and people call: Flask blueprints at the edge."""

@@ -1,0 +1,1 @@
+"""Reliable messages: outbox, lanes, inbox, retry policy, circuit breaker, rate budget and dead letters."""

@@ -1,0 +1,106 @@
+"""A lane: everything that goes to one partner, with its workers' memory queue, circuit breaker and rate budget."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from integration.messaging.breaker import Breaker
+from integration.messaging.budget import RateBudget
+from integration.messaging.message import Message
+from integration.runtime import Signal, Tasks
+
+_NEVER_US = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """What one partner may be burdened with. `capacity` bounds the messages in memory; the database holds the rest."""
+
+    workers: int = 4
+    capacity: int = 100
+    per_second: float = 0.0
+    burst: int = 1
+    breaker_failures: int = 8
+    breaker_cooldown_us: int = 5_000_000
+    breaker_ceiling_us: int = 30_000_000
+
+
+class Lane:
+    """Messages wait here only after their transaction has been committed; each is leased to this process."""
+
+    def __init__(self, name: str, limits: LaneLimits, tasks: Tasks) -> None:
+        self.name = name
+        self.limits = limits
+        self.breaker = Breaker(limits.breaker_failures, limits.breaker_cooldown_us, limits.breaker_ceiling_us)
+        self.budget = RateBudget(limits.per_second, limits.burst)
+        self.backlog = False
+        self._tasks = tasks
+        self._queue: deque[Message] = deque()
+        self._idle: deque[Signal] = deque()
+        self._poll = tasks.signal()
+        self._polls_at_us = _NEVER_US
+
+    # ---- memory queue
+
+    def room(self) -> int:
+        """How many more messages may come into memory."""
+        return max(0, self.limits.capacity - len(self._queue))
+
+    def has_short_way(self, now_us: int) -> bool:
+        """Whether a new message may take the short way through memory."""
+        return self.room() > 0 and not self.shut_for_us(now_us) and not self.backlog
+
+    def offer(self, message: Message) -> None:
+        """Give a leased message to the next free worker."""
+        self._queue.append(message)
+        if self._idle:
+            self._idle.popleft().set()
+
+    def take(self, signal: Signal) -> Message:
+        """The next message; waits on the worker's own `signal` while there is none."""
+        while True:
+            if self._queue:
+                message = self._queue.popleft()
+                if self.backlog and len(self._queue) * 2 <= self.limits.capacity:
+                    self._poll.set()
+                return message
+            self._idle.append(signal)
+            if self._queue:  # on threads one may have come in between
+                self._leave_idle(signal)
+                continue
+            signal.wait(None)
+            self._leave_idle(signal)
+
+    def worker_signal(self) -> Signal:
+        """A wake-up call of its own for each worker."""
+        return self._tasks.signal()
+
+    def _leave_idle(self, signal: Signal) -> None:
+        if signal in self._idle:
+            self._idle.remove(signal)
+
+    # ---- the poller's clock
+
+    def due_at(self, at_us: int) -> None:
+        """A message in the database becomes due then: the poller must not sleep past it."""
+        if at_us < self._polls_at_us:
+            self._poll.set()
+
+    def leave(self, due_us: int) -> None:
+        """A message was left in the database."""
+        if self.room() == 0:
+            self.backlog = True
+        self.due_at(due_us)
+
+    def sleep_until(self, now_us: int, at_us: int) -> None:
+        """Park the poller until that time or until something is due earlier."""
+        if at_us <= now_us:
+            return
+        self._polls_at_us = at_us
+        self._poll.wait(at_us - now_us)
+        self._polls_at_us = _NEVER_US
+
+    # ---- admission
+
+    def shut_for_us(self, now_us: int) -> int:
+        """How long the partner is left alone: it asked for it, or the breaker is open."""
+        return max(self.budget.paused_us(now_us), self.breaker.closed_for_us(now_us))

@@ -1,0 +1,1 @@
+"""One client per partner: the consumer side of each contract."""

@@ -1,0 +1,5 @@
+"""`python -m peakproof` is `peakproof`."""
+
+from peakproof.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What happens, and what must hold: scenarios, demand, the crowd, the runner and the verdict."""

@@ -1,0 +1,119 @@
+"""Fakes of the ports, and a database on a file of its own, for every test of the integration."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.storage import Database
+
+# 2026-11-27T09:00:00Z
+START_US = 1_795_770_000_000_000
+
+
+class FakeClock:
+    """Stands still until it is told otherwise; a sleep moves it on."""
+
+    def __init__(self) -> None:
+        self.at_us = START_US
+
+    def now_us(self) -> int:
+        return self.at_us
+
+    def sleep(self, duration_us: int) -> None:
+        self.at_us += duration_us
+
+
+class FakeSignal:
+    def set(self) -> None:
+        pass
+
+    def wait(self, timeout_us: int | None) -> bool:
+        del timeout_us
+        return True
+
+
+@dataclass
+class FakeTasks:
+    """Notes what would be spawned."""
+
+    spawned: list[str] = field(default_factory=list)
+
+    def spawn(self, name: str, function: Callable[..., object], *args: object) -> None:
+        del function, args
+        self.spawned.append(name)
+
+    def signal(self) -> FakeSignal:
+        return FakeSignal()
+
+
+class FakeIds:
+    """Counts per kind."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def new(self, kind: str) -> str:
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        return f"{kind}-{self._counts[kind]}x"
+
+
+class OpenGate:
+    """Lets everybody through; `at_begin` is called before each write transaction, as another task would come in."""
+
+    def __init__(self) -> None:
+        self.at_begin: Callable[[], None] = lambda: None
+
+    def begin(self, write: bool) -> None:
+        if write:
+            at_begin, self.at_begin = self.at_begin, lambda: None
+            at_begin()
+
+    def commit(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def on_crash(self, callback: Callable[[], None]) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class FakePorts:
+    clock: FakeClock
+    http: Any
+    tasks: FakeTasks
+    ids: FakeIds
+    gate: OpenGate
+
+
+class NoHttp:
+    """A network on which nobody answers."""
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_us: int) -> Any:
+        raise ConnectionRefusedError(f"{method} {url}")
+
+
+@pytest.fixture
+def ports() -> FakePorts:
+    return FakePorts(FakeClock(), NoHttp(), FakeTasks(), FakeIds(), OpenGate())
+
+
+@pytest.fixture
+def clock(ports: FakePorts) -> FakeClock:
+    return ports.clock
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/integration.db"
+
+
+@pytest.fixture
+def database(database_url: str, ports: FakePorts) -> Database:
+    database = Database(database_url, ports.gate, synchronous="OFF")
+    database.create()
+    return database

@@ -1,0 +1,101 @@
+"""nothing_lost: every accepted line is shipped, cancelled, short or waiting, and short is covered by a partner."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenarios.evidence import Evidence, promise, told
+
+LINE = (1, "S1", 5)
+
+
+def shipped(directory: Path, quantity: int, final: dict[str, Any], **order: Any) -> Evidence:
+    """An order of five of which `quantity` shipped, read at the end as `final`."""
+    evidence = Evidence(directory)
+    evidence.quiet(900)
+    evidence.move("opening", "S1", 50, -10)
+    evidence.order("A", [LINE], 100, **order)
+    evidence.release("A", LINE, 110)
+    if quantity:
+        evidence.ship("A", (1, "S1", quantity), 120)
+    evidence.final("A", [promise(1, "S1", 5, **final)])
+    return evidence
+
+
+def test_without_quiet_it_is_inconclusive(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.order("A", [LINE], 100)
+    result = evidence.check("nothing_lost")
+    assert (result.outcome, result.reason) == ("inconclusive", "quiet never came")
+
+
+def test_without_an_accepted_order_it_is_inconclusive(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.quiet(900)
+    assert evidence.check("nothing_lost").reason == "nothing to examine"
+
+
+def test_a_shipped_order_holds(tmp_path: Path) -> None:
+    result = shipped(tmp_path, 5, {"shipped": 5}).check("nothing_lost")
+    assert (result.outcome, result.examined) == ("holds", 1)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "final", "kind", "badness"),
+    [
+        (4, {"shipped": 5}, "unaccounted", 1),
+        (0, {"confirmed": 5}, "unaccounted", 5),
+        (4, {"shipped": 4, "short": 1}, "uncovered", 1),
+        (0, {"cancelled": 5}, "uncovered", 5),
+        (0, {"backordered": 5}, "uncovered", 5),
+    ],
+)
+def test_what_nobody_accounts_for_is_found(
+    tmp_path: Path, quantity: int, final: dict[str, int], kind: str, badness: int
+) -> None:
+    evidence = shipped(tmp_path, quantity, final)
+    found = told(evidence.check("nothing_lost"), "kind", "order_reference", "line_no", "badness")
+    assert found == [(kind, "A", 1, badness)]
+
+
+def test_a_short_pick_covers_what_is_short(tmp_path: Path) -> None:
+    evidence = shipped(tmp_path, 4, {"shipped": 4, "short": 1})
+    evidence.book("wms-east", "short", "A", 115, line_no=1, sku="S1", quantity=1)
+    assert evidence.check("nothing_lost").outcome == "holds"
+
+
+def test_a_backorder_may_wait_or_end_short(tmp_path: Path) -> None:
+    assert shipped(tmp_path, 2, {"shipped": 2, "backordered": 3}, backordered=3).check("nothing_lost").outcome == "holds"
+    assert shipped(tmp_path, 2, {"shipped": 2, "short": 3}, backordered=3).check("nothing_lost").outcome == "holds"
+
+
+def test_a_cancel_that_was_asked_for_covers_itself(tmp_path: Path) -> None:
+    evidence = shipped(tmp_path, 0, {"cancelled": 5})
+    evidence.attempt("A", [], 105, operation="cancel_order", key="k", status=200)
+    assert evidence.check("nothing_lost").outcome == "holds"
+
+
+def test_an_accepted_order_that_is_gone_is_lost(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.quiet(900)
+    evidence.order("A", [LINE], 100)
+    evidence.order("B", [LINE], 101)
+    evidence.final("A", [], status=404)
+    assert told(evidence.check("nothing_lost"), "kind", "order_reference") == [("gone", "A"), ("not_read", "B")]
+
+
+def test_orders_that_were_not_read_are_left_out_when_reads_are_partial(tmp_path: Path) -> None:
+    evidence = shipped(tmp_path, 5, {"shipped": 5})
+    evidence.fact("final_reads", value=1, text="partial")
+    evidence.order("B", [LINE], 101)
+    result = evidence.check("nothing_lost")
+    assert (result.outcome, result.examined) == ("holds", 1)
+
+
+def test_cases_taken_for_units_are_found(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.quiet(900)
+    evidence.order("A", [(1, "S1", 60)], 100, answer_lines=[promise(1, "S1", 5, 5)])
+    evidence.final("A", [promise(1, "S1", 5, cancelled=5)])
+    assert told(evidence.check("nothing_lost"), "kind", "ordered") == [("misread", 60)]
