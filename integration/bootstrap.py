@@ -43,6 +43,8 @@ from integration.system.erp import ErpClient
 from integration.system.threepl import ThreePlClient
 from integration.system.wms import WmsClient
 
+__all__ = ["Application", "Parts", "Ports", "Settings", "build"]
+
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 

@@ -76,8 +76,10 @@ def say(console: Console, line: str) -> None:
 def _failing(verdict: Verdict, started_at_us: int) -> list[str]:
     lines = [line for check in verdict.checks if check.outcome != "holds" for line in _not_held(check, started_at_us)]
     for limit in words.breached(verdict):
-        word = words.threshold_word(limit)
-        lines.append(f"  {limit.metric} {limit.expression}: {word}, {words.observed(verdict, limit)}")
+        said = words.observed(verdict, limit)
+        lines.append(
+            f"  {limit.metric} {limit.expression}: {'breached, ' + said if limit.observed is not None else said}"
+        )
     return lines
 
 

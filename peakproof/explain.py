@@ -24,8 +24,8 @@ def explain(run: Path, order: str) -> int:
 
     ORDER is an order id, an order reference, customer/reference, or a tracking, shipment or release number.
     """
-    opened = open_directory(run)
-    story = tell(opened, find(opened, order))
+    with open_directory(run) as opened:
+        story = tell(opened, find(opened, order))
     console = stdout()
     _head(console, story)
     if console.is_terminal:

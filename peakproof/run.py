@@ -51,7 +51,8 @@ def run(scenario: str, seed: int | None, overrides: tuple[str, ...], out: Path |
         result = run_scenario(loaded, seed, directory, show)
     _note(directory, command)
     page = write_all(directory)[0]
-    show_verdict(console, open_directory(directory), page)
+    with open_directory(directory) as played:
+        show_verdict(console, played, page)
     return result.exit_code
 
 

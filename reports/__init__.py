@@ -20,10 +20,7 @@ def write_all(run_directory: Path) -> list[Path]:
 
     Raises ReportError when it is not a run directory.
     """
-    run = open_directory(run_directory)
-    paths = []
-    for name, write in _WRITERS.items():
-        path = run_directory / name
-        write(run, path)
-        paths.append(path)
-    return paths
+    with open_directory(run_directory) as run:
+        for name, write in _WRITERS.items():
+            write(run, run_directory / name)
+    return [run_directory / name for name in _WRITERS]

@@ -21,6 +21,7 @@ from reports.story import Story, UnknownOrder, find, tell
 _TEMPLATES = Path(__file__).parent / "templates"
 MOST_EVENTS = 80
 MOST_SHOWN = 10
+LONG_VALUE = 48
 
 BLIND_SPOTS = (
     "In virtual time the integration writes through one database writer. Anomalies that only several writers at once "
@@ -92,6 +93,7 @@ def _context(run: Run) -> dict[str, Any]:
         "reproduce": run.reproduce,
         "clock": clock,
         "most_events": MOST_EVENTS,
+        "long_value": LONG_VALUE,
         "plotly": Markup(get_plotlyjs()),
         "explain": f"peakproof explain {run.directory}",
     }
@@ -130,16 +132,24 @@ SELECT count(*) AS orders, count(*) FILTER (accepted) AS accepted, coalesce(sum(
 """
 
 
-def statement(demand: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """The demand statement as label and value; nested parts get their parent's name in front."""
-    rows: list[tuple[str, str]] = []
-    for name, value in demand.items():
+def statement(demand: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The demand statement as groups of label and value: first what stands alone, then each part under its name."""
+    alone = {name: value for name, value in demand.items() if not isinstance(value, Mapping)}
+    parts = [(words.spoken(name), value) for name, value in demand.items() if isinstance(value, Mapping)]
+    groups = [("", _pairs(alone)), *((name, _pairs(part)) for name, part in parts)]
+    return [(name, pairs) for name, pairs in groups if pairs]
+
+
+def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Label and value, the long ones last; parts within parts get their name in front."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in values.items():
         label = f"{prefix}{words.spoken(str(name))}"
         if isinstance(value, Mapping):
-            rows += statement(value, f"{label}: ")
+            pairs += _pairs(value, f"{label}: ")
         else:
-            rows.append((label, words.plain(value)))
-    return rows
+            pairs.append((label, words.plain(value)))
+    return sorted(pairs, key=lambda pair: len(pair[1]) > LONG_VALUE)
 
 
 def _when(band: FaultBand, clock: Any) -> str:

@@ -115,7 +115,7 @@ def _progress(run: Run) -> Chart | None:
 
 def _cumulative(run: Run) -> dict[str, Points]:
     """Per stage, how many orders had reached it by the end of each bucket."""
-    bucket_us = _bucket_us(run)
+    bucket_us = _bucket_us(run) // 3
     firsts = {stage: [row["at_us"] for row in run.rows(sql)] for stage, sql in _FIRST_AT.items()}
     if not any(firsts.values()):
         return {stage: [] for stage in firsts}
@@ -206,19 +206,18 @@ def _utilization(run: Run) -> Chart | None:
 
 
 def _people(run: Run) -> Chart | None:
-    series = _gauges(run, "name LIKE '%busy%'", _SOURCE_AND_NAME)
-    note = "Pickers, pack stations and other hands busy at each node."
-    return _series_chart("people", "People and stations at work", note, "busy", series)
+    series = _gauges(run, "name LIKE '%busy%'", "source", total=True)
+    note = "Pickers and pack stations that were busy at each node, highest sample of each interval."
+    return _series_chart("people", "Hands at work in the warehouses", note, "busy", series)
 
 
 def _waiting(run: Run) -> Chart | None:
-    series = _gauges(run, f"source <> 'integration' AND name IN ({_WAITS})", _SOURCE_AND_NAME)
-    note = "Calls, releases and parcels in line inside each partner, highest sample of each interval."
+    series = _gauges(run, f"source <> 'integration' AND name IN ({_WAITS})", "source", total=True)
+    note = "Calls, releases and orders in line inside each partner, highest sample of each interval."
     return _series_chart("waiting", "Waiting inside the partners", note, "waiting", series)
 
 
 _WAITS = "'calls_waiting', 'queue', 'releases_waiting', 'pick_queue', 'pack_queue', 'dock'"
-_SOURCE_AND_NAME = "source || ' ' || replace(name, '_', ' ')"
 
 _CHARTS: tuple[Callable[[Run], Chart | None], ...] = (
     _open_orders,
@@ -255,16 +254,20 @@ SELECT label, at_us - at_us % $1 AS at_us, max(value) AS value FROM samples GROU
 
 
 def _bucket_us(run: Run) -> int:
-    """15 minutes over a day; finer over a short run, so that it has a shape at all."""
+    """15 minutes over a day; finer over a short run, so that it has a shape at all. Divisible by three."""
     hours = (run.ended_at_us - run.file.started_at_us) / _HOUR_US
-    return (15 if hours > 6 else 5 if hours > 2 else 1) * _MINUTE_US
+    return (15 if hours > 6 else 6 if hours > 2 else 3) * _MINUTE_US
 
 
 def _series_chart(key: str, title: str, note: str, unit: str, series: dict[str, Points]) -> Chart | None:
     if not series:
         return None
-    traces = [_line(name, points, place) for place, (name, points) in enumerate(series.items())]
+    traces = [_line(name, points, _PLACES.get(name, place)) for place, (name, points) in enumerate(series.items())]
     return Chart(key, title, note, _figure(traces, unit))
+
+
+# A partner has the same color in every chart.
+_PLACES = {"erp": 0, "wms-east": 1, "wms-west": 2, "threepl": 3, "carrier": 4}
 
 
 # From points to figures.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import duckdb
 import orjson
@@ -97,7 +97,10 @@ class RunFile(_Part):
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory, opened. `rows` answers SQL over the evidence tables of contracts.evidence."""
+    """One run directory, opened; `rows` answers SQL over the evidence tables of contracts.evidence.
+
+    A context manager: the evidence is read into memory when first asked for, and let go at the end.
+    """
 
     directory: Path
     file: RunFile
@@ -105,6 +108,14 @@ class Run:
     @cached_property
     def evidence(self) -> duckdb.DuckDBPyConnection:
         return open_run(self.directory)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if "evidence" in self.__dict__:
+            self.evidence.close()
+            del self.__dict__["evidence"]
 
     def rows(self, sql: str, parameters: list[object] | None = None) -> list[dict[str, Any]]:
         cursor = self.evidence.execute(sql, parameters or [])

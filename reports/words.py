@@ -179,10 +179,15 @@ def _violated(verdict: Verdict) -> str:
 
 
 def _inconclusive(verdict: Verdict) -> str:
+    lacks = []
     idle = [spoken(check.name) for check in of_outcome(verdict, "inconclusive")]
-    if not idle:
-        return "Nothing was found broken, but the run can't prove that its promises hold."
-    return f"Nothing was found broken, but the run proves too little: {listing(idle)} had nothing to examine."
+    if idle:
+        lacks.append(f"{listing(idle)} had nothing to examine")
+    unmeasured = [measured(limit.metric) for limit in verdict.thresholds if limit.holds is None]
+    if unmeasured:
+        lacks.append(f"there was no measurement of {listing(unmeasured)}")
+    because = f": {', and '.join(lacks)}" if lacks else ""
+    return f"Nothing was found broken, but the run proves too little{because}."
 
 
 def _broken(verdict: Verdict) -> str:
@@ -214,11 +219,11 @@ _FOR_SORTING = frozenset({"badness", "pick"})
 
 
 def shown_columns(row: Mapping[str, Any], started_at_us: int) -> dict[str, str]:
-    """The columns of a counterexample that have something to say, in readable units."""
+    """The columns of a counterexample that have something to say, in readable units. A moment of 0 says: at no time."""
     return {
         name: cell(name, value, started_at_us)
         for name, value in row.items()
-        if name not in _FOR_SORTING and value not in (None, "", [], {})
+        if name not in _FOR_SORTING and value not in (None, "", [], {}) and not (name.endswith("at_us") and value == 0)
     }
 
 
@@ -240,7 +245,7 @@ def plain(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {plain(inner)}" for name, inner in value.items())
     if isinstance(value, list):
-        return listing([plain(entry) for entry in value], 8)
+        return "; ".join(plain(entry) for entry in value) or "none"
     return str(value)
 
 

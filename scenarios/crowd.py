@@ -98,6 +98,8 @@ class Crowd:
                 self._by_channel[event.channel].append(event)
             else:
                 self._by_node[event.node].append(event)
+        nodes = sorted(clerk_tokens)
+        self._stocked = [node for node in nodes if any(demand.opening.get(node, {}).values())] or nodes
         self._order_ids: dict[tuple[str, str], str] = {}
         self._refused: dict[tuple[str, str], bool] = {}
         self._returns: Counter[tuple[str, str]] = Counter()
@@ -249,8 +251,7 @@ class Crowd:
 
     def _return_goods(self, event: CancelEvent) -> None:
         for line_no, sku, quantity in event.lines:
-            nodes = sorted(self._clerk_tokens)
-            node = self._world.chance.choose(nodes, "return-node", sku)
+            node = self._world.chance.choose(self._stocked, "return-node", sku)
             receipt_id = f"RET-{event.cancel_reference}-{event.order_reference}-L{line_no}"[:40]
             self.counts["cancels_returned"] += 1
             self._move(

@@ -139,9 +139,7 @@ class Verdict:
         }
 
 
-def judge(
-    directory: Path, thresholds: Sequence[tuple[str, str]] = (), checks: Sequence[str] | None = None
-) -> Verdict:
+def judge(directory: Path, thresholds: Sequence[tuple[str, str]] = (), checks: Sequence[str] | None = None) -> Verdict:
     """The verdict on the run in `directory`. `thresholds` are (metric, expression); `checks` None means all of them.
 
     Raises `VerdictError` or `ThresholdError` before any evidence is read when one of them does not exist.
@@ -317,9 +315,7 @@ def _compare(limit: Threshold, metrics: Sequence[MetricResult]) -> ThresholdResu
     metric = next(metric for metric in metrics if metric.name == limit.metric)
     values = metric.groups.get(limit.group, {}) if limit.group else metric.values
     observed = values.get(limit.statistic)
-    return ThresholdResult(
-        limit.label, limit.expression, observed, None if observed is None else limit.holds(observed)
-    )
+    return ThresholdResult(limit.label, limit.expression, observed, None if observed is None else limit.holds(observed))
 
 
 def _read_check(file: Path) -> CheckFile:

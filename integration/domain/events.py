@@ -20,14 +20,3 @@ class OrderAccepted:
         at = f" at {', '.join(self.nodes)}" if self.nodes else ""
         hold = ", on hold" if self.held else ""
         return f"{self.confirmed} confirmed{at}, {self.backordered} backordered{hold}"
-
-
-@dataclass(frozen=True)
-class StockChanged:
-    """A node's books moved by these amounts."""
-
-    node: str
-    sequence: int
-    sku: str
-    on_hand_delta: int
-    held_delta: int

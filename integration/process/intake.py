@@ -198,22 +198,25 @@ class Intake:
 
     def _reserve(self, tx: Transaction, asked: Mapping[str, Any], lines: Sequence[PricedLine]) -> list[Share]:
         """Reserve as much as there is and answer who serves what; under fill_or_kill all of it or nothing."""
+        whole_or_nothing = asked["fill_policy"] == "fill_or_kill"
         nodes = self._nodes(tx, asked["ship_to"]["country"])
         skus = sorted({line.sku for line in lines})
         wanted = {line.line_no: line.quantity for line in lines}
         taken: list[Share] = []
         for _ in range(MOST_LOOKS):
             demands = [Demand(line.line_no, line.sku, wanted[line.line_no]) for line in lines if wanted[line.line_no]]
-            available = self._reservations.available(tx, skus) if demands else {}
+            available = self._reservations.available(tx, skus)
             plan = source(demands, available, nodes, self._settings.max_splits)
-            if asked["fill_policy"] == "fill_or_kill" and sum(s.quantity for s in plan) < sum(wanted.values()):
+            if whole_or_nothing and sum(share.quantity for share in plan) < sum(wanted.values()):
                 self._refuse_out_of_stock(tx, lines, available, taken)
             won = [share for share in sorted(plan, key=_by_sku) if self._take(tx, share)]
             for share in won:
                 wanted[share.line_no] -= share.quantity
             taken += won
             if len(won) == len(plan):
-                break
+                return _merged(taken)
+        if whole_or_nothing:
+            self._refuse_out_of_stock(tx, lines, {}, taken)
         return _merged(taken)
 
     def _take(self, tx: Transaction, share: Share) -> bool:

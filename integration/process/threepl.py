@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import bindparam, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from contracts.wire import parse_iso
 from integration.messaging.outcomes import Done

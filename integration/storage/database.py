@@ -17,6 +17,10 @@ from integration.runtime import Gate, IntegrationError
 from integration.storage.statements import LIST_SIZES, Params, Statements
 from integration.storage.tables import metadata
 
+# What begins a write and a read. Drivers other than SQLite's begin a transaction by themselves.
+SQLITE_BEGIN = ("BEGIN IMMEDIATE", "BEGIN")
+OTHER_BEGIN = ("", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
 
 class StorageError(IntegrationError):
     """The database can't be used as asked."""
@@ -96,6 +100,8 @@ class Database:
     def __init__(self, url: str, gate: Gate, *, synchronous: str = "NORMAL", busy_timeout_ms: int = 0) -> None:
         self._gate = gate
         self._is_sqlite = url.startswith("sqlite")
+        begin = SQLITE_BEGIN if self._is_sqlite else OTHER_BEGIN
+        self._begin_write, self._begin_read = begin
         self._synchronous = synchronous
         self._busy_timeout_ms = busy_timeout_ms
         try:
@@ -137,7 +143,7 @@ class Database:
         transaction: Transaction | None = None
         try:
             connection = self._take_writer()
-            transaction = Transaction(self._begin(connection, "BEGIN IMMEDIATE"), self.statements, True)
+            transaction = Transaction(self._begin(connection, self._begin_write), self.statements, True)
             try:
                 yield transaction
                 self._gate.commit()
@@ -158,14 +164,14 @@ class Database:
         self._gate.begin(False)
         connection = self._take_reader()
         try:
-            yield Transaction(self._begin(connection, "BEGIN"), self.statements, False)
+            yield Transaction(self._begin(connection, self._begin_read), self.statements, False)
         finally:
             self._roll_back(connection)
             self._give_back(connection, reader=True)
 
     def _begin(self, connection: PoolProxiedConnection, how: str) -> DBAPICursor:
         cursor = connection.cursor()
-        if self._is_sqlite:
+        if how:
             cursor.execute(how)
         return cursor
 

@@ -1,7 +1,7 @@
 -- Supply: what each node could have promised of each sku, and how late the integration may have known of it.
 --
--- A shipment takes units off the shelf and ends the promise that they were for, in one event: free stock stays as it was.
--- So supply here leaves shipments out, and promises (next file) do not end by them. That keeps both bounds tight.
+-- A shipment takes units off the shelf and ends the promise that they were for, in one event: free stock stays as it
+-- was. So supply here leaves shipments out, and promises (next file) do not end by them. That keeps both bounds tight.
 
 CREATE TABLE supply_moves AS
 SELECT sku, partner AS node, at_us, kind, seq, delta
@@ -18,8 +18,8 @@ FROM (
 )
 WHERE kind <> 'shipped' AND delta <> 0;
 
--- Running totals: `level`, and separately what was added (`gained`) since the beginning. Messages arrive in any order, so
--- between two moments the integration may know every gain and no loss, or the reverse.
+-- Running totals: `level`, and separately what was added (`gained`) since the beginning. Messages arrive in any order,
+-- so between two moments the integration may know every gain and no loss, or the reverse.
 CREATE TABLE supply_steps AS
 SELECT
     sku, node, at_us,

@@ -1,8 +1,8 @@
 -- Open commitments: how many units of a sku were promised, at least and at most, as running balances.
 --
--- A pool is one node, or '*' for all of them. One order's use of a pool is max(promised - ended, shipped): a promise ends
--- by a cancellation, a short pick or a refusal; what ships beyond it (a backorder that was served later) is used up too.
--- The lower bound takes the latest beginning and the earliest end of each, the upper bound the reverse.
+-- A pool is one node, or '*' for all of them. One order's use of a pool is max(promised - ended, shipped): a promise
+-- ends by a cancellation, a short pick or a refusal; what ships beyond it (a backorder that was served later) is used
+-- up too. The lower bound takes the latest beginning and the earliest end of each, the upper bound the reverse.
 
 -- Which node a confirmed quantity was promised from, as the accepted releases show. Where more was released than
 -- confirmed, to several nodes, it was sourced again and nothing certain can be said.

@@ -89,7 +89,7 @@ found AS (
     SELECT kind, at_us, intent, NULL, subject, times, 1 FROM documents
 )
 SELECT
-    f.kind, f.at_us, (f.happened - f.allowed)::BIGINT AS badness, i.customer_id, i.order_reference, f.line_no, f.subject,
-    f.happened::BIGINT AS happened, f.allowed::BIGINT AS allowed
+    f.kind, f.at_us, (f.happened - f.allowed)::BIGINT AS badness, i.customer_id, i.order_reference, f.line_no,
+    f.subject, f.happened::BIGINT AS happened, f.allowed::BIGINT AS allowed
 FROM found AS f
 JOIN intents AS i USING (intent)

@@ -4,8 +4,8 @@
 -- requires: ledger, final, facts
 -- needs quiet: yes
 --
--- When quiet, everything ended and nothing is committed. Orders that stay open all the same (dead-lettered ones) may hold
--- what they still promise, at whichever node: by so much the published number may be lower.
+-- When quiet, everything ended and nothing is committed. Orders that stay open all the same (dead-lettered ones) may
+-- hold what they still promise, at whichever node: by so much the published number may be lower.
 
 -- examined
 SELECT sku, node FROM final WHERE read = 'availability' AND node IN (SELECT node FROM nodes)
@@ -15,7 +15,9 @@ WHERE balance IS NOT NULL AND partner IN (SELECT node FROM nodes) AND NOT (SELEC
 
 -- counterexamples
 WITH bins AS (
-    SELECT partner AS node, location, sku, arg_max(balance - coalesce(held_balance, 0), seq) AS available, max(at_us) AS at_us
+    SELECT
+        partner AS node, location, sku,
+        arg_max(balance - coalesce(held_balance, 0), seq) AS available, max(at_us) AS at_us
     FROM ledger
     WHERE balance IS NOT NULL AND partner IN (SELECT node FROM nodes)
     GROUP BY partner, location, sku

@@ -4,9 +4,10 @@
 -- requires: operations, ledger, exchanges, final, facts
 -- needs quiet: no
 --
--- Only attempts that do not overlap are compared: the earlier one was answered before the later one was sent. A replayed
--- answer tells the past and is never taken for the later of the two. Tracking is judged when quiet, for orders all of
--- whose scans were delivered: what is seen must be no older than the carrier's last scan that is older than F.
+-- Only attempts that do not overlap are compared: the earlier one was answered before the later one was sent. A
+-- replayed answer tells the past and is never taken for the later of the two. Tracking is judged when quiet, for
+-- orders all of whose scans were delivered: what is seen must be no older than the carrier's last scan that is older
+-- than F.
 
 -- examined
 SELECT DISTINCT intent FROM books WHERE intent IS NOT NULL
@@ -23,7 +24,9 @@ views AS (
         o.order_id, o.customer_id, o.order_reference, o.invoked_at_us, o.completed_at_us, o.order_version AS version,
         o.order_status AS status, r.rank, o.operation = 'place_order' AS may_be_replayed
     FROM (
-        SELECT order_id, customer_id, order_reference, invoked_at_us, completed_at_us, order_version, order_status, operation
+        SELECT
+            order_id, customer_id, order_reference, invoked_at_us, completed_at_us, order_version, order_status,
+            operation
         FROM operations
         WHERE outcome = 'ok' AND operation IN ('place_order', 'read_order') AND order_id IS NOT NULL
         UNION ALL
@@ -92,8 +95,9 @@ out_of_order AS (
     GROUP BY ALL
 ),
 cancelled AS (
-    SELECT c.intent, c.line_no, p.sku, p.ordered, sum(c.quantity) AS quantity, bool_or(c.quantity IS NULL) AS everything,
-        min(c.acknowledged_us) AS acknowledged_us
+    SELECT
+        c.intent, c.line_no, p.sku, p.ordered, sum(c.quantity) AS quantity,
+        bool_or(c.quantity IS NULL) AS everything, min(c.acknowledged_us) AS acknowledged_us
     FROM acknowledged_cancels AS c
     JOIN promises AS p ON p.intent = c.intent AND p.line_no = c.line_no
     GROUP BY c.intent, c.line_no, p.sku, p.ordered
@@ -129,7 +133,10 @@ told AS (
 ),
 shown AS (
     SELECT intent, at_us, customer_id, order_reference, p.tracking_number, p.tracking_status
-    FROM (SELECT *, unnest(parcels) AS p FROM final_orders WHERE status = 200 AND (SELECT quiet_us FROM moments) IS NOT NULL)
+    FROM (
+        SELECT *, unnest(parcels) AS p FROM final_orders
+        WHERE status = 200 AND (SELECT quiet_us FROM moments) IS NOT NULL
+    )
 ),
 stale AS (
     SELECT

@@ -65,7 +65,9 @@ unfounded AS (
     HAVING NOT coalesce(bool_or(o.outcome <> 'fail'), FALSE)
 )
 SELECT
-    CASE WHEN orders > 1 THEN 'two_orders' WHEN payloads > 1 THEN 'other_payload_replayed' ELSE 'answers_differ' END AS kind,
+    CASE
+        WHEN orders > 1 THEN 'two_orders' WHEN payloads > 1 THEN 'other_payload_replayed' ELSE 'answers_differ'
+    END AS kind,
     at_us, greatest(orders, payloads, answers) AS badness, operation, customer_id, order_reference, key,
     NULL AS problem
 FROM answers

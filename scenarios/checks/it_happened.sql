@@ -3,8 +3,8 @@
 -- requires: operations, ledger, exchanges, faults, facts
 -- needs quiet: no
 --
--- An expectation is `fault:<id>`, that this fault struck, or `seen:<name>`. A scenario that expects nothing still has to
--- have seen an order: then the first one is what was examined.
+-- An expectation is `fault:<id>`, that this fault struck, or `seen:<name>`. A scenario that expects nothing still has
+-- to have seen an order: then the first one is what was examined.
 
 -- examined
 SELECT text FROM facts WHERE fact = 'expects'
@@ -24,7 +24,8 @@ orders_by_sku AS (
     SELECT
         l.sku, o.customer_id, o.order_reference, min(o.invoked_at_us) AS from_us, max(o.completed_at_us) AS to_us,
         bool_or(problem_key(o.problem) = 'out-of-stock')
-            OR bool_or(coalesce(list_sum(list_transform(o.answer_lines, lambda line: line.backordered)), 0) > 0) AS unmet
+            OR bool_or(coalesce(list_sum(list_transform(o.answer_lines, lambda line: line.backordered)), 0) > 0)
+            AS unmet
     FROM (SELECT *, unnest(lines) AS l FROM operations WHERE operation = 'place_order') AS o
     GROUP BY l.sku, o.customer_id, o.order_reference
 ),
@@ -54,7 +55,9 @@ splits AS (
 waits AS (
     SELECT count(*) AS orders
     FROM intents AS i
-    LEFT JOIN (SELECT intent, min(at_us) AS at_us FROM books WHERE kind = 'order_booked' GROUP BY intent) AS b USING (intent)
+    LEFT JOIN (
+        SELECT intent, min(at_us) AS at_us FROM books WHERE kind = 'order_booked' GROUP BY intent
+    ) AS b USING (intent)
     WHERE i.first_ok_us IS NOT NULL AND coalesce(b.at_us - i.first_ok_us, 60_000_001) > 60_000_000
 ),
 seen AS (
@@ -66,7 +69,8 @@ seen AS (
         GROUP BY source, target, key HAVING count(*) > 1
     ) AS was_seen
     UNION ALL SELECT 'reply_lost_after_effect', EXISTS (
-        SELECT 1 FROM exchanges WHERE copy = 0 AND handled_at_us IS NOT NULL AND status < 300 AND outcome IN ('timeout', 'reset')
+        SELECT 1 FROM exchanges
+        WHERE copy = 0 AND handled_at_us IS NOT NULL AND status < 300 AND outcome IN ('timeout', 'reset')
     )
     UNION ALL SELECT 'reordered', EXISTS (SELECT 1 FROM messages WHERE arrived_at_us < latest_before_us)
     UNION ALL SELECT 'short_pick', EXISTS (SELECT 1 FROM ledger WHERE kind = 'short')

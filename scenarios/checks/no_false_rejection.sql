@@ -4,8 +4,9 @@
 -- requires: operations, ledger, facts
 -- needs quiet: no
 --
--- Only outright refusals are judged, and only when every line could have been served all the time from F before the first
--- call with that key until the answer. An acceptance is examined too: it is an order that was not wrongly refused.
+-- Only outright refusals are judged, and only when every line could have been served all the time from F before the
+-- first call with that key until the answer. An acceptance is examined too: it is an order that was not wrongly
+-- refused.
 
 -- examined
 SELECT customer_id, order_reference FROM operations

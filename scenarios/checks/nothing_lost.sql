@@ -4,9 +4,9 @@
 -- requires: operations, ledger, final
 -- needs quiet: yes
 --
--- Shipped is what the warehouses booked. Cancelled, short and waiting are what the order says at the end; the part of them
--- that had been confirmed must be covered: by a short pick, a refusal or a cancellation in a partner's books, or by a
--- cancellation that the client asked for. A backorder waits uncovered: it was never confirmed.
+-- Shipped is what the warehouses booked. Cancelled, short and waiting are what the order says at the end; the part of
+-- them that had been confirmed must be covered: by a short pick, a refusal or a cancellation in a partner's books, or
+-- by a cancellation that the client asked for. A backorder waits uncovered: it was never confirmed.
 
 -- examined
 SELECT p.intent, p.line_no
@@ -47,7 +47,8 @@ judged AS (
             WHEN NOT exists_still THEN 'gone'
             WHEN answered <> ordered THEN 'misread'
             WHEN shipped + cancelled + short + waiting <> ordered THEN 'unaccounted'
-            WHEN short + waiting + CASE WHEN cancel_asked THEN 0 ELSE cancelled END > backordered + covered THEN 'uncovered'
+            WHEN short + waiting + CASE WHEN cancel_asked THEN 0 ELSE cancelled END > backordered + covered
+            THEN 'uncovered'
         END AS kind
     FROM lines
     WHERE was_read OR NOT (SELECT reads_partial FROM moments)

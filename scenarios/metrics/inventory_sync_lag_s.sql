@@ -5,11 +5,13 @@
 -- requires: ledger, exchanges, facts
 -- yields: samples
 --
--- A warehouse tells by webhook, from the first attempt on; a 3PL is asked: the next stock poll that was answered counts.
+-- A warehouse tells by webhook, from the first attempt on; a 3PL is asked: the next stock poll that was answered
+-- counts.
 
 WITH told AS (
     SELECT
-        source AS node, min(sent_at_us) AS from_us, min(completed_at_us) FILTER (WHERE status BETWEEN 200 AND 299) AS to_us
+        source AS node, min(sent_at_us) AS from_us,
+        min(completed_at_us) FILTER (WHERE status BETWEEN 200 AND 299) AS to_us
     FROM exchanges
     WHERE event_type IN ('inventory.changed', 'release.picked', 'release.shipped') AND copy = 0
     GROUP BY source, key

@@ -12,5 +12,7 @@ FROM (
     GROUP BY ALL
 ) AS s
 JOIN (
-    SELECT customer_id, order_reference, shipment_id, min(at_us) AS at_us FROM ledger WHERE kind = 'invoiced' GROUP BY ALL
+    SELECT customer_id, order_reference, shipment_id, min(at_us) AS at_us
+    FROM ledger WHERE kind = 'invoiced'
+    GROUP BY ALL
 ) AS i USING (customer_id, order_reference, shipment_id)

@@ -6,7 +6,9 @@
 -- yields: statistics
 
 WITH sliding AS (
-    SELECT first_ok_us, count(*) OVER (ORDER BY first_ok_us RANGE BETWEEN 3_599_999_999 PRECEDING AND CURRENT ROW) AS orders
+    SELECT count(*) OVER (
+        ORDER BY first_ok_us RANGE BETWEEN 3_599_999_999 PRECEDING AND CURRENT ROW
+    ) AS orders, first_ok_us
     FROM intents WHERE first_ok_us IS NOT NULL
 ),
 totals AS (

@@ -375,7 +375,7 @@ class Network:
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": BytesIO(body),
-            "wsgi.errors": _Complaints(exchange.target),
+            "wsgi.errors": _Errors(self._world, exchange.target),
             "wsgi.multithread": False,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
@@ -401,14 +401,17 @@ class Network:
         return Answer(int(status[:3]), {name.lower(): value for name, value in pairs}, data)
 
 
-class _Complaints:
-    """What an application writes to wsgi.errors is a failure of the run, never lost on a terminal."""
+class _Errors:
+    """wsgi.errors of one host: what an application complains of stands in `<host>.log` beside the evidence."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, world: "World", host: str) -> None:
+        self._world = world
         self._host = host
 
     def write(self, text: str) -> int:
-        raise KernelError(f"{self._host} wrote to wsgi.errors: {text.strip()}")
+        with (self._world.evidence.directory / f"{self._host}.log").open("a", encoding="utf-8") as log:
+            log.write(f"[{self._world.now_us()} us] {text}" if text.strip() else text)
+        return len(text)
 
     def flush(self) -> None:
         """Nothing is buffered."""

@@ -1,6 +1,6 @@
 """The command line: which exit code each ending has, what goes to which stream, and that errors say what to mend.
 
-Verbs that read a run work on a made-up run directory; `run` itself is played for real only where it must fail early.
+Verbs that read a run work on a made-up run directory; `run` plays a day of few and small orders for real.
 """
 
 import os
@@ -14,6 +14,7 @@ import pytest
 from peakproof import exits
 from peakproof.cli import execute
 from peakproof.run import claim, free_directory, parse_overrides
+from reports import open_directory, words
 from reports.rundir import RUN_FILE
 from scenarios.spec import catalog
 from scenarios.verdict import list_checks
@@ -143,6 +144,46 @@ def test_an_order_file_that_is_missing_leaves_no_directory(tmp_path: Path, capsy
     assert execute(["run", "order-file", "--set", "demand.file=/nowhere.csv", "--out", str(out)]) == 2
     assert "/nowhere.csv" in capsys.readouterr().err
     assert not out.exists()
+
+
+SMALL = ["run", "ordinary-day", "--set", "demand.orders=8", "--set", "demand.most_lines=2", "--seed", "4"]
+
+
+def test_run_says_seed_verdict_report_and_how_to_reproduce(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = execute(SMALL)
+    lines = capsys.readouterr().out.splitlines()
+    directory = tmp_path / "reports/runs/ordinary-day-seed4"
+    verdict = open_directory(directory).file.verdict
+    assert verdict is not None
+    assert code == verdict.exit_code
+    assert lines[0].startswith("ordinary-day, seed 4: ")
+    assert lines[1].endswith(words.headline(open_directory(directory)))
+    assert "Report     reports/runs/ordinary-day-seed4/report.html" in lines
+    assert lines[-1] == (
+        "Reproduce  peakproof run ordinary-day --seed 4 --set demand.orders=8 --set demand.most_lines=2"
+    )
+    assert (directory / "report.html").exists()
+
+
+def test_a_quiet_run_prints_nothing_and_an_interrupt_leaves_a_partial_one(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(run: object, share: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scenarios.runner._Run._drain", interrupt)
+    out = tmp_path / "out"
+    assert execute([*SMALL, "--quiet", "--out", str(out)]) == 130
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert f"peakproof: what was played until now is in {out}" in output.err
+    partial = open_directory(out)
+    assert not partial.file.complete
+    assert words.standing(partial) == "partial"
+    assert "--quiet" not in partial.reproduce
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

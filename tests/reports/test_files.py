@@ -143,9 +143,8 @@ def test_a_measurement_shows_the_statistics_that_mean_something_in_its_unit() ->
 
 
 def test_every_chart_is_valid_and_bands_lie_at_the_fault_windows(violated: Path) -> None:
-    run = open_directory(violated)
-    bands = plots.fault_bands(run)
-    charts = plots.charts(run, bands)
+    with open_directory(violated) as run:
+        charts = plots.charts(run, plots.fault_bands(run))
     assert [chart.key for chart in charts] == [
         "open-orders", "progress", "acknowledgement", "queues", "stock", "utilization", "people", "waiting",
     ]  # fmt: skip
@@ -157,8 +156,8 @@ def test_every_chart_is_valid_and_bands_lie_at_the_fault_windows(violated: Path)
 
 
 def test_orders_through_the_stages_end_at_the_number_of_orders(violated: Path) -> None:
-    run = open_directory(violated)
-    progress = next(chart for chart in plots.charts(run, []) if chart.key == "progress")
+    with open_directory(violated) as run:
+        progress = next(chart for chart in plots.charts(run, []) if chart.key == "progress")
     assert {trace["name"]: trace["y"][-1] for trace in progress.figure["data"]} == dict.fromkeys(
         ("accepted", "booked", "released", "shipped", "invoiced"), 45.0
     )

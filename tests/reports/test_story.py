@@ -4,6 +4,7 @@ Order 3 of the made-up run was released twice after a lost reply; its story must
 shipments, and name the order whichever way it is asked for.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ THE_ORDER = OrderKey("C-003", "PO-0003")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return open_directory(write_fake_run(tmp_path_factory.mktemp("run"), orders=45))
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with open_directory(write_fake_run(tmp_path_factory.mktemp("run"), orders=45)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,9 @@ def test_a_reference_that_two_customers_use_asks_which_one(tmp_path: Path) -> No
     operations = directory / "operations.ndjson"
     again = operations.read_text().splitlines()[0].replace("C-001", "C-999")
     operations.write_text(operations.read_text() + again + "\n")
-    with pytest.raises(UnknownOrder, match=r"'PO-0001' names 2 orders: C-001/PO-0001 and C-999/PO-0001\."):
-        find(open_directory(directory), "PO-0001")
+    said = r"'PO-0001' names 2 orders: C-001/PO-0001 and C-999/PO-0001\."
+    with open_directory(directory) as run, pytest.raises(UnknownOrder, match=said):
+        find(run, "PO-0001")
 
 
 def test_events_stand_in_order_of_time(story: Story) -> None:

@@ -70,14 +70,25 @@ class Evidence:
         self.row(
             "operations",
             **{
-                "operation": operation, "client": "portal-1", "channel": "portal", "customer_id": "C1", "segment": "gold",
-                "order_reference": reference, "key": key or f"key-{reference}", "attempt": 1, "fingerprint": "f1",
-                "correlation_id": f"trace-{reference}", "lines": [_line(line) for line in lines],
-                "invoked_at_us": at(seconds), "completed_at_us": at(seconds + took), "outcome": outcome, "status": status,
+                "operation": operation,
+                "client": "portal-1",
+                "channel": "portal",
+                "customer_id": "C1",
+                "segment": "gold",
+                "order_reference": reference,
+                "key": key or f"key-{reference}",
+                "attempt": 1,
+                "fingerprint": "f1",
+                "correlation_id": f"trace-{reference}",
+                "lines": [_line(line) for line in lines],
+                "invoked_at_us": at(seconds),
+                "completed_at_us": at(seconds + took),
+                "outcome": outcome,
+                "status": status,
                 "replayed": False,
             }
             | columns,
-        )  # fmt: skip
+        )
 
     def order(
         self,
@@ -89,8 +100,13 @@ class Evidence:
         **columns: Any,
     ) -> None:
         """An order that the client was answered ok; `backordered` units of each line were not confirmed."""
-        answer = [promise(line_no, sku, quantity, quantity - backordered, backordered) for line_no, sku, quantity in lines]
-        said = {"order_id": f"ord-{reference}", "order_status": "accepted", "order_version": 1, "answer_lines": answer}
+        answer = [promise(number, sku, asked, asked - backordered, backordered) for number, sku, asked in lines]
+        said: dict[str, Any] = {
+            "order_id": f"ord-{reference}",
+            "order_status": "accepted",
+            "order_version": 1,
+            "answer_lines": answer,
+        }
         self.attempt(reference, lines, seconds, **(said | columns))
 
     def read(self, reference: str, seconds: float, status: str, version: int) -> None:
@@ -103,12 +119,18 @@ class Evidence:
         self.row(
             "final",
             **{
-                "read": "order", "at_us": at(10_000), "status": status, "customer_id": "C1", "order_reference": reference,
-                "order_id": f"ord-{reference}", "order_status": "invoiced", "order_version": 9,
+                "read": "order",
+                "at_us": at(10_000),
+                "status": status,
+                "customer_id": "C1",
+                "order_reference": reference,
+                "order_id": f"ord-{reference}",
+                "order_status": "invoiced",
+                "order_version": 9,
                 "lines": list(lines) if status == 200 else None,
             }
             | columns,
-        )  # fmt: skip
+        )
 
     def published(self, sku: str, available: int, node: str = "wms-east") -> None:
         self.row("final", read="availability", at_us=at(10_000), status=200, sku=sku, node=node, available=available)
@@ -119,7 +141,9 @@ class Evidence:
         named = {"customer_id": "C1", "order_reference": reference, "correlation_id": f"trace-{reference}"}
         self.row("ledger", partner=partner, kind=kind, at_us=at(seconds), **((named if reference else {}) | columns))
 
-    def move(self, kind: str, sku: str, quantity: int, seconds: float, *, node: str = "wms-east", **columns: Any) -> None:
+    def move(
+        self, kind: str, sku: str, quantity: int, seconds: float, *, node: str = "wms-east", **columns: Any
+    ) -> None:
         """A booking that moves stock; `quantity` is signed as in the ledger."""
         balance = self.balances.setdefault((node, sku), [0, 0])
         if kind == "hold":
@@ -161,7 +185,7 @@ class Evidence:
 
     def chain(self, reference: str, line: Line, seconds: float) -> None:
         """Booked, released, labelled, shipped, confirmed, invoiced and read back, a second each."""
-        shipment = {"shipment_id": f"rel-{reference}.S"}
+        shipment: dict[str, Any] = {"shipment_id": f"rel-{reference}.S"}
         self.erp("order_booked", reference, seconds, business_key=f"SO-{reference}")
         self.release(reference, line, seconds + 1)
         self.label(reference, line, seconds + 2)

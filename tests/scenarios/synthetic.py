@@ -22,8 +22,8 @@ EVENTS = ("release.picked", "release.packed", "release.shipped", "tracking.updat
 Row = dict[str, Any]
 
 
-def write_run(directory: Path, orders: int, lines_per_order: int) -> None:
-    """A run directory of `orders` accepted orders, two seconds apart."""
+def write_run(directory: Path, orders: int, lines_per_order: int, hot_stock: int | None = None) -> None:
+    """A run directory of `orders` accepted orders, two seconds apart; `hot_stock` units of the hot sku at each node."""
     kinds = ("operations", "ledger", "exchanges", "final", "facts")
     files = {kind: (directory / f"{kind}.ndjson").open("wb") for kind in kinds}
     counts = dict.fromkeys(files, 0)
@@ -33,7 +33,7 @@ def write_run(directory: Path, orders: int, lines_per_order: int) -> None:
         files[kind].write(orjson.dumps({"seq": counts[kind], **row}) + b"\n")
 
     try:
-        stock = Stock(orders * lines_per_order)
+        stock = Stock(orders * lines_per_order, hot_stock)
         for kind, row in (*_facts(orders), *stock.opening()):
             put(kind, row)
         for number in range(orders):
@@ -49,11 +49,13 @@ def write_run(directory: Path, orders: int, lines_per_order: int) -> None:
 
 
 class Stock:
-    """On hand per node and sku; every sku opens with enough for the whole run at each node."""
+    """On hand per node and sku; every sku but the hot one opens with enough for the whole run at each node."""
 
-    def __init__(self, plenty: int) -> None:
+    def __init__(self, plenty: int, hot: int | None) -> None:
         skus = [HOT, *(f"S{number:04d}" for number in range(COLD_SKUS))]
         self.on_hand = {(node, sku): plenty for node in NODES for sku in skus}
+        if hot is not None:
+            self.on_hand |= {(node, HOT): hot for node in NODES}
 
     def opening(self) -> Iterator[tuple[str, Row]]:
         for (node, sku), quantity in self.on_hand.items():
@@ -104,8 +106,19 @@ def _order(number: int, lines_per_order: int, stock: Stock) -> Iterator[tuple[st
         yield "ledger", {**shipped, **named, "shipment_id": f"R{number}.S"}
     yield from _parcel(number, at_us + 12 * SECOND, who, lines)
     told = [promise(line_no, sku, 1, shipped=1) for line_no, sku in lines]
-    yield "final", {"read": "order", "at_us": at_us + 90 * SECOND, "status": 200, **_named(who), "order_id": f"ord-{number}",
-                    "order_status": "invoiced", "order_version": 9, "lines": told}  # fmt: skip
+    yield (
+        "final",
+        {
+            "read": "order",
+            "at_us": at_us + 90 * SECOND,
+            "status": 200,
+            **_named(who),
+            "order_id": f"ord-{number}",
+            "order_status": "invoiced",
+            "order_version": 9,
+            "lines": told,
+        },
+    )
 
 
 def _refusal(number: int) -> Row:
@@ -122,12 +135,25 @@ def _named(who: Row) -> Row:
 
 def _attempt(number: int, at_us: int, who: Row, lines: list[tuple[int, str]]) -> Row:
     return {
-        "client": "portal", "channel": "portal", "operation": "place_order", **who, "segment": "gold", "key": f"K{number}",
-        "attempt": 1, "fingerprint": "f", "lines": [{"line_no": n, "sku": sku, "quantity": 1} for n, sku in lines],
-        "invoked_at_us": at_us, "completed_at_us": at_us + 3 * SECOND, "outcome": "ok", "status": 201, "replayed": False,
-        "order_id": f"ord-{number}", "order_status": "accepted", "order_version": 1,
+        "client": "portal",
+        "channel": "portal",
+        "operation": "place_order",
+        **who,
+        "segment": "gold",
+        "key": f"K{number}",
+        "attempt": 1,
+        "fingerprint": "f",
+        "lines": [{"line_no": n, "sku": sku, "quantity": 1} for n, sku in lines],
+        "invoked_at_us": at_us,
+        "completed_at_us": at_us + 3 * SECOND,
+        "outcome": "ok",
+        "status": 201,
+        "replayed": False,
+        "order_id": f"ord-{number}",
+        "order_status": "accepted",
+        "order_version": 1,
         "answer_lines": [promise(n, sku, 1, 1) for n, sku in lines],
-    }  # fmt: skip
+    }
 
 
 def _calls(node: str, at_us: int, key: str, who: Row) -> Iterator[tuple[str, Row]]:
@@ -144,7 +170,8 @@ def _exchange(source: str, target: str, route: str, event: str | None, at_us: in
     return {
         "source": source, "target": target, "method": "POST", "path": route, "route": route, "event_type": event,
         "correlation_id": who["correlation_id"], "key": key, "attempt": 1, "sent_at_us": at_us,
-        "arrived_at_us": at_us + 5_000, "handled_at_us": at_us + 9_000, "completed_at_us": at_us + 12_000, "status": 201, "outcome": "answered", "copy": 0,
+        "arrived_at_us": at_us + 5_000, "handled_at_us": at_us + 9_000,
+        "completed_at_us": at_us + 12_000, "status": 201, "outcome": "answered", "copy": 0,
         "request_bytes": 300, "answer_bytes": 300,
     }  # fmt: skip
 

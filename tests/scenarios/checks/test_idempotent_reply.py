@@ -1,6 +1,7 @@
 """idempotent_reply: one key, one order, one answer; and the problems about keys are only told where they are true."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_the_same_answer_again_holds(tmp_path: Path) -> None:
     ],
 )
 def test_another_answer_for_the_same_key_is_found(
-    tmp_path: Path, second: dict[str, object], kind: str, badness: int
+    tmp_path: Path, second: dict[str, Any], kind: str, badness: int
 ) -> None:
     evidence = Evidence(tmp_path)
     evidence.order("A", [LINE], 100)

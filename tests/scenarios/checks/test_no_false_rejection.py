@@ -13,10 +13,8 @@ def stocked(directory: Path, quantity: int) -> Evidence:
 
 
 def refuse(evidence: Evidence, reference: str, quantity: int, seconds: float, **columns: Any) -> None:
-    evidence.attempt(
-        reference, [(1, "S1", quantity)], seconds, outcome="fail", status=409,
-        **({"problem": "urn:peakproof:problem:out-of-stock"} | columns),
-    )  # fmt: skip
+    refusal: dict[str, Any] = {"outcome": "fail", "status": 409, "problem": "urn:peakproof:problem:out-of-stock"}
+    evidence.attempt(reference, [(1, "S1", quantity)], seconds, **(refusal | columns))
 
 
 def test_no_answer_at_all_is_inconclusive(tmp_path: Path) -> None:

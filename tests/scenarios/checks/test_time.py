@@ -45,8 +45,8 @@ class TestCausality:
 
     def test_overlapping_reads_and_replays_are_not_compared(self, tmp_path: Path) -> None:
         evidence = ordered(tmp_path)
-        evidence.attempt("A", [], 110, took=30, operation="read_order", key="", order_id="ord-A", order_status="shipped",
-                         order_version=5)  # fmt: skip
+        evidence.attempt("A", [], 110, took=30, operation="read_order", key="", order_id="ord-A",
+                         order_status="shipped", order_version=5)  # fmt: skip
         evidence.read("A", 120, "released", 2)
         evidence.order("A", [LINE], 200, replayed=True)
         assert evidence.check("causality").outcome == "holds"
@@ -184,13 +184,24 @@ class TestItHappened:
         assert evidence.check("it_happened").outcome == "holds"
 
 
-def make_it_happen(evidence: Evidence, name: str) -> None:
+def make_it_happen(evidence: Evidence, name: str) -> None:  # noqa: PLR0912 - one case per name reads best
     def webhook(sent: float, arrived: float, **columns: Any) -> None:
-        evidence.row("exchanges", **{
-            "source": "wms-east", "target": "integration", "event_type": "release.shipped", "key": f"w{sent}", "copy": 0,
-            "sent_at_us": at(sent), "arrived_at_us": at(arrived), "handled_at_us": at(arrived), "status": 204,
-            "outcome": "answered",
-        } | columns)  # fmt: skip
+        evidence.row(
+            "exchanges",
+            **{
+                "source": "wms-east",
+                "target": "integration",
+                "event_type": "release.shipped",
+                "key": f"w{sent}",
+                "copy": 0,
+                "sent_at_us": at(sent),
+                "arrived_at_us": at(arrived),
+                "handled_at_us": at(arrived),
+                "status": 204,
+                "outcome": "answered",
+            }
+            | columns,
+        )
 
     match name:
         case "duplicate_delivered":

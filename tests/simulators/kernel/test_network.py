@@ -1,6 +1,7 @@
 """Exchanges: latency, time-outs that leave the server working, and every fault on a leg."""
 
 from collections.abc import Callable
+from pathlib import Path
 from wsgiref.types import WSGIEnvironment
 
 import pytest
@@ -230,3 +231,16 @@ def test_a_handler_that_raises_fails_the_run(bench: Bench) -> None:
     call(world, [])
     with pytest.raises(KernelError, match=r"wms POST /releases/7 k1 1.*LookupError: no bin"):
         world.run(END)
+
+
+def test_what_an_application_complains_of_stands_beside_the_evidence(bench: Bench, tmp_path: Path) -> None:
+    world = bench.world()
+
+    def handle(environ: WSGIEnvironment) -> tuple[int, bytes]:
+        environ["wsgi.errors"].write("no such bin\n")
+        return 500, b""
+
+    world.network.attach("wms", lambda: application(handle))
+    call(world, [])
+    world.run(END)
+    assert (tmp_path / "run" / "wms.log").read_text() == f"[{STARTS_AT_US + 10_000} us] no such bin\n"
