@@ -36,7 +36,7 @@ from integration.process.shipping import Shipping
 from integration.process.threepl import ThreePlPoll
 from integration.process.upkeep import Upkeep
 from integration.runtime import Ports
-from integration.settings import Settings
+from integration.settings import SECOND, Settings
 from integration.storage import Database
 from integration.system.carrier import CarrierClient
 from integration.system.erp import ErpClient
@@ -232,9 +232,12 @@ def _retry_policy(settings: Settings) -> RetryPolicy:
 
 
 def _limits(settings: Settings, lane: str) -> LaneLimits:
+    workers = settings.lane_workers.get(lane, 1)
+    # What is in memory must be sent before its lease runs out; four seconds a call is slow for any partner.
+    sent_in_time = workers * (settings.lease_us - settings.lease_margin_us) // (4 * SECOND)
     return LaneLimits(
-        workers=settings.lane_workers.get(lane, 1),
-        capacity=settings.lane_memory_queue,
+        workers=workers,
+        capacity=max(workers, min(settings.lane_memory_queue, sent_in_time)),
         per_second=settings.lane_rate_per_second.get(lane, 0.0),
         burst=settings.lane_burst,
         breaker_failures=settings.breaker_failures,

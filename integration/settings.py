@@ -89,7 +89,7 @@ class Settings:
     lane_rate_per_second: Mapping[str, float] = field(default_factory=_default_rates)
     lane_burst: int = 20
     lane_memory_queue: int = 500
-    lane_poll_every_us: int = 5 * SECOND
+    lane_poll_every_us: int = MINUTE
     lease_us: int = 2 * MINUTE
     lease_margin_us: int = 30 * SECOND
     request_timeout_us: int = 10 * SECOND

@@ -153,7 +153,9 @@ def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
 
 
 def _when(band: FaultBand, clock: Any) -> str:
-    return f"{clock(band.from_us)} to {clock(band.to_us) if band.to_us is not None else 'the end'}"
+    if not band.number:
+        return "all the time"
+    return f"{clock(band.from_us)} to {clock(band.to_us)}"
 
 
 def _ordered_checks(run: Run) -> list[Check]:

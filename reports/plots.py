@@ -17,7 +17,8 @@ from reports.words import clock
 _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
 _DAYS_28_US = 28 * 24 * _HOUR_US
-_MOST_POINTS = 400
+_SAMPLE_US = 5 * _MINUTE_US
+_MOST_POINTS = 2_000
 MOST_SKUS = 6
 WIDE_SPREAD = 40.0
 _COLORS = 6
@@ -38,7 +39,10 @@ class Chart:
 
 @dataclass(frozen=True)
 class FaultBand:
-    """A fault window as drawn and listed; `number` ties the band in a chart to its row in the table."""
+    """A fault window as listed; `number` ties a shaded one to its row in the table.
+
+    Windows that cover most of the load are not shaded (`number` 0): a chart that is red all over says nothing.
+    """
 
     number: int
     fault: str
@@ -52,8 +56,12 @@ class FaultBand:
 
 
 def fault_bands(run: Run) -> list[FaultBand]:
-    """All planned windows with how often each struck, in order of time."""
-    return [FaultBand(number, **row) for number, row in enumerate(run.rows(_BANDS), start=1)]
+    """All planned windows with how often each struck: the shaded ones by time, then those in force all along."""
+    rows = [row | {"target": row["target"].replace(" -> ", " → ")} for row in run.rows(_BANDS)]
+    loaded_us = (run.file.load_ended_at_us or run.ended_at_us) - run.file.started_at_us
+    shaded = [row for row in rows if row["to_us"] is not None and row["to_us"] - row["from_us"] <= loaded_us // 2]
+    numbered = [FaultBand(number, **row) for number, row in enumerate(shaded, start=1)]
+    return [*numbered, *(FaultBand(0, **row) for row in rows if row not in shaded)]
 
 
 _BANDS = """
@@ -237,12 +245,19 @@ _CHARTS: tuple[Callable[[Run], Chart | None], ...] = (
 def _gauges(run: Run, where: str, label: str, total: bool = False) -> dict[str, Points]:
     """Samples per label, the highest of each interval; `total` adds up what is sampled at one time under one label."""
     span_us = max(1, run.last_evidence_us - run.file.started_at_us)
-    step_us = max(_MINUTE_US, span_us // _MOST_POINTS)
+    step_us = max(_SAMPLE_US if span_us > 6 * _HOUR_US else _MINUTE_US, span_us // _MOST_POINTS)
     rows = run.rows(_SAMPLES.format(label=label, where=where, merge="sum" if total else "max"), [step_us])
     series: dict[str, Points] = {}
     for row in rows:
         series.setdefault(row["label"] or "all", []).append((row["at_us"], row["value"]))
-    return series
+    return {name: _thinned(points) for name, points in series.items()}
+
+
+def _thinned(points: Points) -> Points:
+    """The points without those inside a level stretch: the line is the same, the page smaller."""
+    inner = zip(points, points[1:], points[2:], strict=False)
+    turning = [here for before, here, after in inner if not before[1] == here[1] == after[1]]
+    return [*points[:1], *turning, *points[1:][-1:]]
 
 
 _SAMPLES = """
@@ -310,14 +325,21 @@ def _figure(traces: list[dict[str, Any]], unit: str) -> dict[str, Any]:
 
 def _with_faults(chart: Chart, run: Run, bands: list[FaultBand]) -> Chart:
     start_us = run.file.started_at_us
-    last = moment(max(run.ended_at_us, start_us + _MINUTE_US))
+    last = moment(_busy_until_us(run))
     layout = chart.figure["layout"]
-    layout["xaxis"] |= {"range": [moment(start_us), last], **_ticks(start_us, run.ended_at_us)}
-    for band in bands:
+    layout["xaxis"] |= {"range": [moment(start_us), last], **_ticks(start_us, _busy_until_us(run), run.ended_at_us)}
+    for band in (each for each in bands if each.number):
         until = moment(band.to_us) if band.to_us is not None else last
         layout["shapes"].append(_shade(moment(band.from_us), until))
         layout["annotations"].append(_tag(band, bands))
     return chart
+
+
+def _busy_until_us(run: Run) -> int:
+    """Where charts end at first sight: with the load, or when nearly all is booked; a long quiet tail hides the day."""
+    late = run.rows("SELECT quantile_disc(at_us, 0.995) AS at_us FROM ledger WHERE kind <> 'scan'")[0]["at_us"]
+    busy_us = max(run.file.load_ended_at_us or 0, late or 0, run.file.started_at_us + _MINUTE_US)
+    return min(busy_us, run.ended_at_us) if run.ended_at_us > run.file.started_at_us else busy_us
 
 
 def _shade(from_: str, to: str) -> dict[str, Any]:
@@ -353,10 +375,10 @@ def _tag(band: FaultBand, bands: list[FaultBand]) -> dict[str, Any]:
     }
 
 
-def _ticks(start_us: int, end_us: int) -> dict[str, Any]:
-    """At most nine ticks at round times, said as in the rest of the page."""
+def _ticks(start_us: int, busy_until_us: int, end_us: int) -> dict[str, Any]:
+    """At most nine ticks at round times while there is work, and on to the end, said as in the rest of the page."""
     steps = (minutes * _MINUTE_US for minutes in (5, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080))
-    step_us = next((step for step in steps if end_us - start_us <= 8 * step), _DAYS_28_US)
+    step_us = next((step for step in steps if busy_until_us - start_us <= 8 * step), _DAYS_28_US)
     times = range(start_us + -start_us % step_us, end_us + 1, step_us)
     texts = [clock(at_us, start_us).replace(" (", "<br>(") for at_us in times]
     return {"tickmode": "array", "tickvals": [moment(at_us) for at_us in times], "ticktext": texts}

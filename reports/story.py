@@ -340,27 +340,25 @@ def _final_events(run: Run, key: OrderKey) -> list[Event]:
 
 
 def _faults(run: Run, events: list[Event]) -> list[str]:
-    """Faults that struck this order's exchanges, and windows on its partners that were open meanwhile."""
-    if not events:
-        return []
-    rows = run.rows(_WINDOWS, [_end_of_work(events), events[0].at_us])
+    """Faults that struck this order's exchanges, and windows on a partner in which it worked on this order."""
     struck = {event.fault for event in events if event.fault}
-    hosts = {event.who for event in events}
     return [
         _fault_line(row, row["fault"] in struck, run.file.started_at_us)
-        for row in rows
-        if row["fault"] in struck or row["target"] in hosts
+        for row in run.rows(_WINDOWS)
+        if row["fault"] in struck or _worked_within(row, events)
     ]
 
 
-_WINDOWS = """
-SELECT fault, kind, target, from_us, to_us FROM faults
-WHERE event = 'window' AND from_us <= ? AND (to_us IS NULL OR to_us >= ?) ORDER BY from_us, fault
-"""
+_WINDOWS = "SELECT fault, kind, target, from_us, to_us FROM faults WHERE event = 'window' ORDER BY from_us, fault"
 
 
-def _end_of_work(events: list[Event]) -> int:
-    return max((event.at_us for event in events if event.who != "monitor"), default=events[-1].at_us)
+def _worked_within(window: dict[str, Any], events: list[Event]) -> bool:
+    return any(
+        event.who == window["target"]
+        and window["from_us"] <= event.at_us
+        and (window["to_us"] is None or event.at_us < window["to_us"])
+        for event in events
+    )
 
 
 def _fault_line(row: dict[str, Any], struck: bool, started_at_us: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select
 
 from integration.domain.sourcing import Demand, Share, source
-from integration.process.desk import ORDER, Books, Desk, move_order_lines
+from integration.process.desk import LOCKED_ORDER, Books, Desk, move_order_lines
 from integration.process.fulfillment import put_release
 from integration.storage import Transaction, audit, touch_order
 from integration.storage.tables import fulfillment_lines, fulfillments, order_lines, orders
@@ -59,7 +59,7 @@ class Backorders:
             return
         waiting = tx.rows_for(_WAITING, "skus", sorted(skus), {"most": MOST_LINES})
         for order_id, lines in _by_order(waiting[:MOST_LINES]):
-            order = tx.one(ORDER, {"order_id": order_id})
+            order = tx.one(LOCKED_ORDER, {"order_id": order_id})
             if self._allocate(tx, order, _demands(lines), [node]):
                 touch_order(tx, order_id, self._desk.clock.now_us())
 
@@ -76,7 +76,7 @@ class Backorders:
 
         The quantities must be on backorder already; what finds no stock stays there. The caller touches the order.
         """
-        order = tx.one(ORDER, {"order_id": order_id})
+        order = tx.one(LOCKED_ORDER, {"order_id": order_id})
         others = [node for node in self._desk.nodes if node != failed_node]
         taken = self._allocate(tx, order, demands, others)
         left = [

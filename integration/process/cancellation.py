@@ -15,7 +15,7 @@ from integration.messaging.outcomes import Defer, Done, Outcome, Refused
 from integration.process.desk import (
     FULFILLMENT,
     FULFILLMENT_LINES,
-    ORDER,
+    LOCKED_ORDER,
     ORDER_LINES,
     Books,
     Desk,
@@ -58,7 +58,7 @@ class Cancellation:
         rest. Raises ProblemError `too-late-to-cancel` when nothing can be had back.
         """
         del key  # the caller answers repetitions
-        order = tx.one(ORDER, {"order_id": order_id})
+        order = tx.one(LOCKED_ORDER, {"order_id": order_id})
         books = tx.rows(ORDER_LINES, {"order_id": order_id})
         wanted = _wanted(books, lines)
         asked = dict(wanted)
@@ -123,7 +123,7 @@ class Cancellation:
         return self._desk.outbox.state_of(tx, release) is None or self._desk.outbox.withdraw(tx, release)
 
     def _cancel_planned(self, tx: Transaction, fulfillment: Any, lines: Mapping[int, Any], here: Wanted) -> None:
-        booked = tx.one(ORDER, {"order_id": fulfillment.order_id}).booked_at_us is not None
+        booked = tx.one(LOCKED_ORDER, {"order_id": fulfillment.order_id}).booked_at_us is not None
         in_all = {line_no: lines[line_no].cancelled + quantity for line_no, quantity in here.items()}
         self._progress.cancel(tx, fulfillment, in_all)
         if self._progress.is_void(tx, fulfillment.fulfillment_id):

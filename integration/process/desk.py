@@ -37,8 +37,9 @@ FULFILLMENT_LINES = (
     .where(fulfillment_lines.c.fulfillment_id == bindparam("fulfillment_id"))
     .order_by(fulfillment_lines.c.line_no)
 )
-# Row locks, where the database has them: whoever changes an order's course takes the order first.
-ORDER = select(orders).where(orders.c.order_id == bindparam("order_id")).with_for_update()
+ORDER = select(orders).where(orders.c.order_id == bindparam("order_id"))
+# Takes a row lock, where the database has them: whoever changes an order's course takes the order first.
+LOCKED_ORDER = ORDER.with_for_update()
 ORDER_LINES = select(order_lines).where(order_lines.c.order_id == bindparam("order_id")).order_by(order_lines.c.line_no)
 
 _MOVE_FULFILLMENT_LINE = (

@@ -9,7 +9,16 @@ from sqlalchemy import bindparam, func, select, update
 from contracts.wire import iso
 from integration.messaging.message import Message
 from integration.messaging.outcomes import Defer, Done, Outcome, Refused
-from integration.process.desk import FULFILLMENT, FULFILLMENT_LINES, ORDER, ORDER_LINES, Desk, OrderHandler, set_status
+from integration.process.desk import (
+    FULFILLMENT,
+    FULFILLMENT_LINES,
+    LOCKED_ORDER,
+    ORDER,
+    ORDER_LINES,
+    Desk,
+    OrderHandler,
+    set_status,
+)
 from integration.process.partners import Body, Erp, ThreePl, Warehouse
 from integration.storage import Transaction, audit, touch_order
 from integration.storage.tables import fulfillment_lines, fulfillments, orders
@@ -73,7 +82,7 @@ class BookOrder(OrderHandler):
         if not answer:
             return
         now_us = self.desk.clock.now_us()
-        order = tx.one(ORDER, {"order_id": message.payload["order_id"]})
+        order = tx.one(LOCKED_ORDER, {"order_id": message.payload["order_id"]})
         booked = {"of_order_id": order.order_id, "now_us": now_us, "new_erp_order_id": answer["erp_order_id"]}
         if tx.execute(_BOOK, booked) == 0:
             return

@@ -155,6 +155,20 @@ def test_every_chart_is_valid_and_bands_lie_at_the_fault_windows(violated: Path)
         assert len(spans) == len(FAULTS)
 
 
+def test_a_fault_that_was_in_force_all_along_is_listed_but_not_shaded(tmp_path: Path) -> None:
+    directory = write_fake_run(tmp_path, orders=4)
+    faults = directory / "faults.ndjson"
+    rows = [orjson.loads(line) for line in faults.read_bytes().splitlines()]
+    rows[0]["to_us"] = None
+    faults.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    with open_directory(directory) as run:
+        bands = plots.fault_bands(run)
+        shapes = plots.charts(run, bands)[0].figure["layout"]["shapes"]
+    assert [band.number for band in bands] == [1, 2, 3, 0]
+    assert bands[-1].fault == rows[0]["fault"]
+    assert len(shapes) == 3
+
+
 def test_orders_through_the_stages_end_at_the_number_of_orders(violated: Path) -> None:
     with open_directory(violated) as run:
         progress = next(chart for chart in plots.charts(run, []) if chart.key == "progress")
