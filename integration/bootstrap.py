@@ -36,14 +36,14 @@ from integration.process.shipping import Shipping
 from integration.process.threepl import ThreePlPoll
 from integration.process.upkeep import Upkeep
 from integration.runtime import Ports
-from integration.settings import SECOND, Settings
+from integration.settings import SECOND, Settings, SettingsError
 from integration.storage import Database
 from integration.system.carrier import CarrierClient
 from integration.system.erp import ErpClient
 from integration.system.threepl import ThreePlClient
 from integration.system.wms import WmsClient
 
-__all__ = ["Application", "Parts", "Ports", "Settings", "build"]
+__all__ = ["Application", "Parts", "Ports", "Settings", "SettingsError", "build"]
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from scenarios.spec import Scenario
 from scenarios.stage import THREEPL, WAREHOUSES, Stage
-from simulators.kernel import HOUR, MINUTE
-from simulators.kernel.faults import FOREVER_US, Fault
+from simulators.kernel import HOUR
+from simulators.kernel.faults import Fault
 
-SLACK_US = 5 * MINUTE
-_BLOCKS_STOCK = frozenset({"request_lost", "cut", "delay", "latency", "duplicate"})
+_BLOCKS = frozenset({"request_lost", "cut"})
+_SLOWS = frozenset({"delay", "latency"})
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,48 @@ class Moments:
 
 
 def freshness_us(scenario: Scenario, stage: Stage, node: str) -> int:
-    """How late the integration may know of stock at a node, without faults.
-
-    A warehouse tells by webhook: its slowest first delivery and the slowest ordinary exchange, with slack for one
-    retry. A 3PL is polled: both polls and their exchanges.
+    """How late the integration may know of stock at a node: the scenario's figure, and what faults without a narrower
+    window add to it on the way of its stock messages: a delay, a slower leg, or the retries of a webhook that was
+    lost.
     """
-    if node in scenario.freshness:
-        return scenario.freshness[node]
+    late_us = scenario.freshness[node]
+    for fault in _on_stock_messages(stage, node):
+        if fault.kind == "delay":
+            late_us += fault.delay_us
+        elif fault.kind == "latency":
+            late_us += round(2 * scenario.network.most_us * fault.strength)
+        elif fault.kind in _BLOCKS and not _is_windowed(stage, fault):
+            late_us += _retry_gap_us(stage, node, 0)
+    return late_us
+
+
+def _on_stock_messages(stage: Stage, node: str) -> list[Fault]:
+    """The edge faults on a node's webhooks, or on the polls of a node that is polled."""
+    ends = ("integration", node) if node == THREEPL else (node, "integration")
+    return [
+        fault
+        for fault in stage.world.faults.plan
+        if (fault.source, fault.target) == ends and fault.kind in _BLOCKS | _SLOWS
+    ]
+
+
+def _is_windowed(stage: Stage, fault: Fault) -> bool:
+    """Whether a fault holds for a part of the load only."""
+    return fault.from_us > stage.world.starts_at_us
+
+
+def _retry_gap_us(stage: Stage, node: str, blocked_us: int) -> int:
+    """How long after a blocked while the next attempt at a stock message comes at the latest."""
     settings = stage.settings
     if node == THREEPL:
-        return settings.threepl_stock_every_us + settings.threepl_poll_every_us + SLACK_US
+        return settings.threepl_stock_every_us + settings.reconcile_retry_us
     webhooks = stage.warehouses[node].profile.webhooks
-    return webhooks.delay + webhooks.spread + SLACK_US
+    elapsed_us = 0
+    for retry_us in webhooks.retries:
+        elapsed_us += retry_us + webhooks.timeout
+        if elapsed_us >= blocked_us:
+            return retry_us + webhooks.timeout
+    return settings.reconcile_every_us
 
 
 def drain_bound_us(scenario: Scenario, stage: Stage, lines: int) -> int:
@@ -69,16 +99,9 @@ def write_facts(scenario: Scenario, stage: Stage, moments: Moments, lines: int, 
         row("facts", fact="safety_stock", subject=node, value=stage.settings.safety_stock)
     for node in WAREHOUSES:
         row("facts", fact="label_by_carrier", subject=node)
-    for fault in stage.world.faults.plan:
-        for node in _nodes_kept_in_the_dark(fault):
-            ends_us = moments.healed_at_us if fault.to_us == FOREVER_US else fault.to_us
-            row(
-                "facts",
-                fact="freshness_stretch_us",
-                subject=node,
-                value=fault.from_us,
-                value_to=ends_us + fault.delay_us,
-            )
+    for node in (*WAREHOUSES, THREEPL):
+        for from_us, to_us in _blind_windows(stage, node, moments.healed_at_us):
+            row("facts", fact="freshness_stretch_us", subject=node, value=from_us, value_to=to_us)
     row("facts", fact="drain_bound_us", value=drain_bound_us(scenario, stage, lines))
     row("facts", fact="loaded_at_us", value=moments.loaded_at_us)
     row("facts", fact="healed_at_us", value=moments.healed_at_us)
@@ -89,11 +112,15 @@ def write_facts(scenario: Scenario, stage: Stage, moments: Moments, lines: int, 
     row("facts", fact="final_reads", value=final_reads)
 
 
-def _nodes_kept_in_the_dark(fault: Fault) -> list[str]:
-    """The nodes whose stock messages a fault holds up."""
-    nodes = [*WAREHOUSES, THREEPL]
-    if fault.kind in ("outage", "crash"):
-        return nodes if fault.host == "integration" else [node for node in nodes if node == fault.host]
-    if fault.kind in _BLOCKS_STOCK | {"reply_lost"}:
-        return [node for node in nodes if {fault.source, fault.target} == {node, "integration"}]
-    return []
+def _blind_windows(stage: Stage, node: str, healed_at_us: int) -> list[tuple[int, int]]:
+    """When the integration could not hear of a node's stock at all, until the next attempt after the fault."""
+    plan = stage.world.faults.plan
+    down = [fault for fault in plan if fault.kind in ("outage", "crash") and fault.host in ("integration", node)]
+    cut_off = [
+        fault for fault in _on_stock_messages(stage, node) if fault.kind in _BLOCKS and _is_windowed(stage, fault)
+    ]
+    windows = []
+    for fault in [*down, *cut_off]:
+        ends_us = min(fault.to_us, healed_at_us)
+        windows.append((fault.from_us, ends_us + _retry_gap_us(stage, node, ends_us - fault.from_us)))
+    return windows

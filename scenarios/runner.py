@@ -22,7 +22,7 @@ from scenarios.demand import Demand
 from scenarios.facts import Moments, drain_bound_us, freshness_us, write_facts
 from scenarios.monitor import Monitor, Placed
 from scenarios.spec import Scenario
-from scenarios.stage import THREEPL, WAREHOUSES, Stage, set_stage
+from scenarios.stage import THREEPL, WAREHOUSES, Stage, check_cast, set_stage
 from scenarios.verdict import Verdict, judge
 from simulators.kernel import MINUTE, EvidenceWriter
 
@@ -71,6 +71,7 @@ def run_scenario(
     limits = [(entry.metric, limit) for entry in scenario.thresholds for limit in entry.limits]
     for metric, limit in limits:
         thresholds.parse(metric, limit)
+    check_cast(scenario)
     seed = scenario.seed if seed is None else seed
     demand = Demand.load(scenario, seed)
     if (out / "run.json").exists():

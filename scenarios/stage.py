@@ -7,14 +7,17 @@ from typing import Protocol
 from wsgiref.types import WSGIApplication
 
 from contracts.validation import Contract
-from integration.bootstrap import Parts, Ports, Settings, build
+from integration.bootstrap import Parts, Ports, Settings, SettingsError, build
 from scenarios.demand import Demand
+from scenarios.errors import ScenarioError
 from scenarios.spec import CHANNELS, PARTNERS, Scenario
 from simulators.carrier.api import create_app as create_carrier
 from simulators.carrier.process import Carrier, CarrierProfile
 from simulators.erp.api import create_app as create_erp
 from simulators.erp.process import Erp, ErpProfile
 from simulators.kernel import EvidenceWriter, World
+from simulators.partnerkit.errors import ProfileError
+from simulators.partnerkit.profile import Profile
 from simulators.partnerkit.profile import load as load_profile
 from simulators.threepl.api import create_app as create_threepl
 from simulators.threepl.process import ThreePl, ThreePlProfile
@@ -133,6 +136,25 @@ def set_stage(
     _attach(world, "carrier", lambda: create_carrier(stage.carrier).wsgi_app)
     _attach(world, "integration", lambda: _start_integration(world, stage.settings, parts))
     return stage
+
+
+def check_cast(scenario: Scenario) -> None:
+    """Read every profile and setting that a scenario names, before anything is begun. Raises ScenarioError."""
+    models: dict[str, type[Profile]] = {
+        "erp": ErpProfile,
+        "carrier": CarrierProfile,
+        THREEPL: ThreePlProfile,
+        **dict.fromkeys(WAREHOUSES, WmsProfile),
+    }
+    for partner, model in models.items():
+        try:
+            load_profile(model, *_profile_of(scenario, partner))
+        except ProfileError as error:
+            raise ScenarioError(f"cast.{partner}: {error}", key=f"cast.{partner}") from error
+    try:
+        Settings.from_mapping(scenario.integration)
+    except SettingsError as error:
+        raise ScenarioError(str(error), key="integration") from error
 
 
 def settings_of(scenario: Scenario, keys: Keys, database: Path) -> Settings:

@@ -26,7 +26,7 @@ MODULES = (
 def statements_of(module: str) -> dict[str, str]:
     found = vars(importlib.import_module(f"integration.{module}"))
     return {
-        name: str(value.compile(dialect=postgresql.dialect()))
+        name: str(value.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
         for name, value in found.items()
         if isinstance(value, Executable) and isinstance(value, ClauseElement)
     }
