@@ -30,6 +30,14 @@ class Placed:
     order_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the API told of an order, and when; `found` is None where it knows none."""
+
+    at_us: int
+    found: dict[str, Any] | None
+
+
 @dataclass
 class Monitor:
     """Reads of one run."""
@@ -39,6 +47,7 @@ class Monitor:
     _reads: int = 0
     _ended: dict[tuple[str, str], bool] = field(default_factory=dict)
     _availability: list[dict[str, Any]] = field(default_factory=list)
+    _latest: dict[Placed, Read] = field(default_factory=dict)
 
     def start(self) -> None:
         """Begin sampling gauges, for as long as the world runs."""
@@ -46,31 +55,37 @@ class Monitor:
 
     def open_orders(self, placed: Sequence[Placed]) -> int:
         """How many orders have not ended, by reading them. Those that ended once are not read again. Runs the world."""
-        unknown = [order for order in placed if (order.customer_id, order.order_reference) not in self._ended]
-        for order, found in self._each(unknown, self._find):
-            if found is None or _has_ended(found):
-                self._ended[(order.customer_id, order.order_reference)] = True
-        return sum((order.customer_id, order.order_reference) not in self._ended for order in placed)
+        unknown = [order for order in placed if _key(order) not in self._ended]
+        self._latest = dict(self._each(unknown))
+        for order, read in self._latest.items():
+            if read.found is None or _has_ended(read.found):
+                self._ended[_key(order)] = True
+        return sum(_key(order) not in self._ended for order in placed)
 
     def read_back(self, placed: Sequence[Placed]) -> int:
-        """Write one final row per order and per published availability; returns how many. Runs the world."""
-        evidence, rows = self.stage.world.evidence, 0
-        for order, found in self._each(placed, self._find):
-            evidence.row("final", **self._order_row(order, found))
-            rows += 1
+        """Write one final row per order and per published availability; returns how many. Runs the world.
+
+        What the last look for open orders has read just now is not asked for again.
+        """
+        evidence = self.stage.world.evidence
+        latest = self._latest
+        reads = {**latest, **dict(self._each([order for order in placed if order not in latest]))}
+        for order in placed:
+            evidence.row("final", **_order_row(order, reads[order]))
         self._run("monitor availability", self._read_availability)
         for row in self._availability:
             evidence.row("final", **row)
-        return rows + len(self._availability)
+        return len(placed) + len(self._availability)
 
-    def _each(self, orders: Sequence[Placed], read: Any) -> Iterator[tuple[Placed, dict[str, Any] | None]]:
+    def _each(self, orders: Sequence[Placed]) -> Iterator[tuple[Placed, Read]]:
         """Read orders with a few readers at a time, and give them in their own order."""
-        answers: dict[int, dict[str, Any] | None] = {}
+        answers: dict[int, Read] = {}
         places = iter(range(len(orders)))
 
         def work() -> None:
             for place in places:
-                answers[place] = read(orders[place])
+                found = self._find(orders[place])
+                answers[place] = Read(self.stage.world.now_us(), found)
 
         if orders:
             self._run("monitor orders", work, READERS)
@@ -116,24 +131,6 @@ class Monitor:
                 for node in item["nodes"]
             )
             page = answer["next_page"]
-
-    def _order_row(self, order: Placed, found: Mapping[str, Any] | None) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "read": "order",
-            "at_us": self.stage.world.now_us(),
-            "customer_id": order.customer_id,
-            "order_reference": order.order_reference,
-            "status": 200 if found else 404,
-        }
-        if found:
-            row |= {
-                "order_id": found["order_id"],
-                "order_status": found["status"],
-                "order_version": found["version"],
-                "lines": found["lines"],
-                "parcels": found["parcels"],
-            }
-        return row
 
     def _get(self, path: str) -> dict[str, Any] | None:
         """A read that is tried again while the integration is busy. None: 404."""
@@ -201,6 +198,29 @@ class Monitor:
                 self.stage.world.evidence.row(
                     "gauges", at_us=now, source="integration", name=name, location=lane["lane"], value=float(value)
                 )
+
+
+def _key(order: Placed) -> tuple[str, str]:
+    return order.customer_id, order.order_reference
+
+
+def _order_row(order: Placed, read: Read) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "read": "order",
+        "at_us": read.at_us,
+        "customer_id": order.customer_id,
+        "order_reference": order.order_reference,
+        "status": 200 if read.found else 404,
+    }
+    if read.found:
+        row |= {
+            "order_id": read.found["order_id"],
+            "order_status": read.found["status"],
+            "order_version": read.found["version"],
+            "lines": read.found["lines"],
+            "parcels": read.found["parcels"],
+        }
+    return row
 
 
 def _has_ended(order: Mapping[str, Any]) -> bool:

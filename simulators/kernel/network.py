@@ -39,10 +39,28 @@ class Answer:
 
 
 class _Host:
-    __slots__ = ("app", "before_crash", "factory", "life", "name", "routes")
+    __slots__ = ("app", "before_crash", "environ", "factory", "life", "name", "routes")
 
-    def __init__(self, name: str, factory: Callable[[], WSGIApplication], routes: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[], WSGIApplication],
+        routes: Sequence[tuple[str, str]],
+        errors: "_Errors",
+    ) -> None:
         self.name = name
+        self.environ: dict[str, Any] = {
+            "SCRIPT_NAME": "",
+            "SERVER_NAME": name,
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": errors,
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
         self.factory = factory
         self.app: WSGIApplication | None = None
         self.life = Life(name)
@@ -66,8 +84,8 @@ class _Exchange:
 
     __slots__ = (
         "answer", "arrived_at_us", "attempt", "client", "completed_at_us", "copy", "correlation_id", "event_type",
-        "fault", "handled_at_us", "key", "method", "outcome", "path", "problem", "request_bytes", "response_latency_us",
-        "route", "selectors", "sent_at_us", "served", "source", "target",
+        "fault", "handled_at_us", "header_environ", "key", "method", "outcome", "path", "problem", "request_bytes",
+        "response_latency_us", "route", "selectors", "sent_at_us", "served", "source", "target",
     )  # fmt: skip
 
     def __init__(self, source: str, target: str, method: str, path: str) -> None:
@@ -85,6 +103,7 @@ class _Exchange:
         self.problem: str | None = None
         self.copy = 0
         self.served = False
+        self.header_environ: dict[str, str] = {}
         self.key = ""
         self.correlation_id = ""
         self.event_type = ""
@@ -97,7 +116,8 @@ class _Exchange:
 
 
 _SHARED_BY_COPIES = (
-    "key", "correlation_id", "event_type", "route", "attempt", "request_bytes", "sent_at_us", "response_latency_us",
+    "header_environ", "key", "correlation_id", "event_type", "route", "attempt", "request_bytes", "sent_at_us",
+    "response_latency_us",
 )  # fmt: skip
 
 
@@ -121,7 +141,7 @@ class Network:
         """
         if host in self._hosts:
             raise KernelError(f"host {host!r} is already attached: host names are unique")
-        entry = _Host(host, factory, routes)
+        entry = _Host(host, factory, routes, _Errors(self._world, host))
         self._hosts[host] = entry
         entry.app = factory()
         if not self._armed:
@@ -151,9 +171,9 @@ class Network:
         request_us = self._describe(exchange, host, headers, body)
         selectors = exchange.selectors
         if selectors is not None:
-            request_us = self._strike_request(exchange, selectors, host, headers, body, request_us)
+            request_us = self._strike_request(exchange, selectors, host, body, request_us)
         if request_us >= 0:
-            self._after(request_us, lambda _event: self._arrive(exchange, host, headers, body))
+            self._after(request_us, lambda _event: self._arrive(exchange, host, body))
         timer = world.env.timeout(timeout_us)
         timer.callbacks.append(lambda _event: self._give_up(exchange))
         world.tasks.park()
@@ -191,19 +211,13 @@ class Network:
     def _describe(self, exchange: _Exchange, host: _Host, headers: Mapping[str, str], body: bytes) -> int:
         """Fill in what names this exchange, and draw its latencies; returns the request leg's."""
         world = self._world
-        key = correlation = content_type = ""
+        names = self._header_names
+        environ = exchange.header_environ
         for name, value in headers.items():
-            low = name.lower()
-            if low in ("idempotency-key", "webhook-id"):
-                key = value
-            elif low == "traceparent":
-                correlation = value[3:35]
-            elif low == "content-type":
-                content_type = value
-        exchange.key = key
-        exchange.correlation_id = correlation
-        exchange.event_type = ""
-        if content_type == "application/cloudevents+json":
+            environ[names.get(name) or self._learn_header(name)] = value
+        exchange.key = key = environ.get("HTTP_IDEMPOTENCY_KEY") or environ.get("HTTP_WEBHOOK_ID", "")
+        exchange.correlation_id = environ.get("HTTP_TRACEPARENT", "")[3:35]
+        if environ.get("CONTENT_TYPE") == "application/cloudevents+json":
             found = _EVENT_TYPE.search(body)
             exchange.event_type = found.group(1).decode() if found else ""
         exchange.route = host.route(exchange.method, exchange.path.partition("?")[0])
@@ -218,14 +232,12 @@ class Network:
         self._open[id(exchange)] = exchange
         return self._low_us + ((bits & 0xFFFFFFFF) * self._spread_us >> 32)
 
+    def _learn_header(self, name: str) -> str:
+        known = self._header_names[name] = _environ_name(name)
+        return known
+
     def _strike_request(
-        self,
-        exchange: _Exchange,
-        selectors: list[Selector],
-        host: _Host,
-        headers: Mapping[str, str],
-        body: bytes,
-        leg_us: int,
+        self, exchange: _Exchange, selectors: list[Selector], host: _Host, body: bytes, leg_us: int
     ) -> int:
         """Let faults act on the request leg. Returns its new latency, or -1 when the request never arrives."""
         for fault in self._strikes(exchange, selectors, reply=False):
@@ -236,7 +248,7 @@ class Network:
             elif fault.kind == "delay":
                 leg_us += fault.delay_us
             elif fault.kind == "duplicate":
-                self._send_copies(exchange, fault, host, headers, body, leg_us)
+                self._send_copies(exchange, fault, host, body, leg_us)
             elif fault.kind == "request_lost":
                 exchange.served = True
                 return -1
@@ -250,9 +262,7 @@ class Network:
         key = (exchange.method, exchange.path, exchange.key, exchange.attempt)
         return self._world.faults.strikes(selectors, reply, exchange.method, exchange.route, exchange.event_type, key)
 
-    def _send_copies(
-        self, original: _Exchange, fault: Fault, host: _Host, headers: Mapping[str, str], body: bytes, leg_us: int
-    ) -> None:
+    def _send_copies(self, original: _Exchange, fault: Fault, host: _Host, body: bytes, leg_us: int) -> None:
         """The network doubles a request: the copies arrive later and nobody waits for their answers."""
         for number in range(1, fault.copies + 1):
             copy = _Exchange(original.source, original.target, original.method, original.path)
@@ -261,14 +271,12 @@ class Network:
             copy.copy = number
             copy.fault = fault.id
             self._open[id(copy)] = copy
-            self._after(leg_us + number * fault.delay_us, partial(self._arrive_copy, copy, host, headers, body))
+            self._after(leg_us + number * fault.delay_us, partial(self._arrive_copy, copy, host, body))
 
-    def _arrive_copy(
-        self, copy: _Exchange, host: _Host, headers: Mapping[str, str], body: bytes, _event: simpy.Event
-    ) -> None:
-        self._arrive(copy, host, headers, body)
+    def _arrive_copy(self, copy: _Exchange, host: _Host, body: bytes, _event: simpy.Event) -> None:
+        self._arrive(copy, host, body)
 
-    def _arrive(self, exchange: _Exchange, host: _Host, headers: Mapping[str, str], body: bytes) -> None:
+    def _arrive(self, exchange: _Exchange, host: _Host, body: bytes) -> None:
         """The request reaches the host: refused when it is down, else handled in a task of its own."""
         world = self._world
         exchange.arrived_at_us = world.now_us()
@@ -281,10 +289,10 @@ class Network:
             self._after(exchange.response_latency_us, lambda _event: self._complete(exchange, "refused"))
             return
         name = f"{host.name} {exchange.method} {exchange.path} {exchange.key} {exchange.attempt}"
-        world.tasks.start(name, host.life, self._serve, (exchange, host.app, headers, body))
+        world.tasks.start(name, host.life, self._serve, (exchange, host, host.app, body))
 
-    def _serve(self, exchange: _Exchange, app: WSGIApplication, headers: Mapping[str, str], body: bytes) -> None:
-        answer = self._call(app, exchange, headers, body)
+    def _serve(self, exchange: _Exchange, host: _Host, app: WSGIApplication, body: bytes) -> None:
+        answer = self._call(app, host, exchange, body)
         exchange.handled_at_us = self._world.now_us()
         exchange.answer = answer
         if answer.status >= 400:
@@ -359,33 +367,17 @@ class Network:
     def _after(self, delay_us: int, action: Callable[[simpy.Event], None]) -> None:
         self._world.env.timeout(delay_us).callbacks.append(action)
 
-    def _call(self, app: WSGIApplication, exchange: _Exchange, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _call(self, app: WSGIApplication, host: _Host, exchange: _Exchange, body: bytes) -> Answer:
         """Call a WSGI application directly, as its server would."""
         path, _, query = exchange.path.partition("?")
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": exchange.method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "SERVER_NAME": exchange.target,
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": exchange.source,
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            "wsgi.input": BytesIO(body),
-            "wsgi.errors": _Errors(self._world, exchange.target),
-            "wsgi.multithread": False,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
-        }
-        names = self._header_names
-        for name, value in headers.items():
-            known = names.get(name)
-            if known is None:
-                known = names[name] = _environ_name(name)
-            environ[known] = value
+        environ = host.environ.copy()
+        environ.update(exchange.header_environ)
+        environ["REQUEST_METHOD"] = exchange.method
+        environ["PATH_INFO"] = path
+        environ["QUERY_STRING"] = query
+        environ["REMOTE_ADDR"] = exchange.source
+        environ["CONTENT_LENGTH"] = str(len(body))
+        environ["wsgi.input"] = BytesIO(body)
         started: list[Any] = []
 
         def start_response(status: str, answer_headers: Any, _exc_info: Any = None) -> Callable[[bytes], object]:
