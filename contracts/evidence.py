@@ -4,9 +4,13 @@ A run directory holds one NDJSON file per kind. Types are declared, never inferr
 looks like a date into a date, and fails on an empty file. Times are integer microseconds since the Unix epoch.
 """
 
+from os import getpid
 from pathlib import Path
+from tempfile import gettempdir
 
 import duckdb
+
+MEMORY_LIMIT = "300MB"
 
 _LINES = "STRUCT(line_no INTEGER, sku VARCHAR, quantity BIGINT)[]"
 _PROMISES = (
@@ -152,8 +156,12 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 
 def open_run(directory: Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory database with one table per kind of evidence; a missing or empty file is an empty table."""
-    connection = duckdb.connect(":memory:")
+    """A database with one table per kind of evidence; a missing or empty file is an empty table.
+
+    It lives in memory, at most MEMORY_LIMIT of it; what is more spills to the system's directory for temporary files.
+    """
+    spill = Path(gettempdir()) / f"peakproof-duckdb-{getpid()}"
+    connection = duckdb.connect(":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)})
     for kind, columns in COLUMNS.items():
         file = directory / f"{kind}.ndjson"
         declared = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())

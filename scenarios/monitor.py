@@ -32,10 +32,11 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What the API told of an order, and when; `found` is None where it knows none."""
+    """What the API told of an order as a row of evidence, and whether the order has ended. Without the rest: there are
+    many."""
 
-    at_us: int
-    found: dict[str, Any] | None
+    row: dict[str, Any]
+    has_ended: bool
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Monitor:
         unknown = [order for order in placed if _key(order) not in self._ended]
         self._latest = dict(self._each(unknown))
         for order, read in self._latest.items():
-            if read.found is None or _has_ended(read.found):
+            if read.has_ended:
                 self._ended[_key(order)] = True
         return sum(_key(order) not in self._ended for order in placed)
 
@@ -71,7 +72,7 @@ class Monitor:
         latest = self._latest
         reads = {**latest, **dict(self._each([order for order in placed if order not in latest]))}
         for order in placed:
-            evidence.row("final", **_order_row(order, reads[order]))
+            evidence.row("final", **reads[order].row)
         self._run("monitor availability", self._read_availability)
         for row in self._availability:
             evidence.row("final", **row)
@@ -85,7 +86,8 @@ class Monitor:
         def work() -> None:
             for place in places:
                 found = self._find(orders[place])
-                answers[place] = Read(self.stage.world.now_us(), found)
+                row = _order_row(orders[place], self.stage.world.now_us(), found)
+                answers[place] = Read(row, found is None or _has_ended(found))
 
         if orders:
             self._run("monitor orders", work, READERS)
@@ -204,21 +206,21 @@ def _key(order: Placed) -> tuple[str, str]:
     return order.customer_id, order.order_reference
 
 
-def _order_row(order: Placed, read: Read) -> dict[str, Any]:
+def _order_row(order: Placed, at_us: int, found: Mapping[str, Any] | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "read": "order",
-        "at_us": read.at_us,
+        "at_us": at_us,
         "customer_id": order.customer_id,
         "order_reference": order.order_reference,
-        "status": 200 if read.found else 404,
+        "status": 200 if found else 404,
     }
-    if read.found:
+    if found:
         row |= {
-            "order_id": read.found["order_id"],
-            "order_status": read.found["status"],
-            "order_version": read.found["version"],
-            "lines": read.found["lines"],
-            "parcels": read.found["parcels"],
+            "order_id": found["order_id"],
+            "order_status": found["status"],
+            "order_version": found["version"],
+            "lines": found["lines"],
+            "parcels": found["parcels"],
         }
     return row
 

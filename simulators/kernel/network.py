@@ -177,6 +177,8 @@ class Network:
         timer = world.env.timeout(timeout_us)
         timer.callbacks.append(lambda _event: self._give_up(exchange))
         world.tasks.park()
+        if timer.callbacks:
+            timer.callbacks.clear()  # what was answered must not be kept until its time-out would have been
         if exchange.outcome == "answered":
             assert exchange.answer is not None
             return exchange.answer
