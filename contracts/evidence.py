@@ -52,7 +52,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "detail": "VARCHAR",
     },
     # One append-only entry in a partner's own books. `balance` and `held_balance` are on hand and held at
-    # (partner, location, sku) after the entry; `quantity` is signed.
+    # (partner, location, sku) after the entry; `quantity` is signed; `amount_minor` of a line is net of `tax_minor`.
     "ledger": {
         "seq": "BIGINT",
         "partner": "VARCHAR",
@@ -69,6 +69,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "held_balance": "BIGINT",
         "stock_sequence": "BIGINT",
         "amount_minor": "BIGINT",
+        "tax_minor": "BIGINT",
         "currency": "VARCHAR",
         "correlation_id": "VARCHAR",
         "shipment_id": "VARCHAR",
@@ -77,7 +78,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "status": "VARCHAR",
         "reason": "VARCHAR",
     },
-    # One HTTP exchange. `outcome`: answered, timeout, refused or reset, as the caller saw it.
+    # One HTTP exchange. `outcome`: answered, timeout, refused or reset, as the caller saw it. `retry_after_s` is the
+    # answer's Retry-After in whole seconds, null where it had none.
     "exchanges": {
         "seq": "BIGINT",
         "source": "VARCHAR",
@@ -100,6 +102,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "copy": "INTEGER",
         "request_bytes": "INTEGER",
         "answer_bytes": "INTEGER",
+        "retry_after_s": "BIGINT",
     },
     # `event`: window (from_us to to_us, the whole plan) or strike (one hit, `detail` says on what).
     "faults": {
@@ -139,11 +142,31 @@ COLUMNS: dict[str, dict[str, str]] = {
         "node": "VARCHAR",
         "available": "BIGINT",
     },
+    # What the ERP is opened with, so that money can be reckoned without the target. `record`: customer (customer_id,
+    # price_list, jurisdiction), item (sku, tax_category), price (price_list, sku, unit_price_minor, valid_from_us until
+    # before valid_to_us, null: open) or tax_rate (jurisdiction, tax_category, tax_rate_bp).
+    "master": {
+        "seq": "BIGINT",
+        "record": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "price_list": "VARCHAR",
+        "jurisdiction": "VARCHAR",
+        "sku": "VARCHAR",
+        "tax_category": "VARCHAR",
+        "currency": "VARCHAR",
+        "unit_price_minor": "BIGINT",
+        "tax_rate_bp": "INTEGER",
+        "valid_from_us": "BIGINT",
+        "valid_to_us": "BIGINT",
+    },
     # What the checks need to know of the scenario. Facts: freshness_us (subject=node), safety_stock (subject=node),
     # node (subject=node, text=wms|threepl: an eligible stock node), label_by_carrier (subject=node), drain_bound_us,
     # loaded_at_us, healed_at_us, quiet_at_us (absent when quiet never came), freshness_stretch_us (subject=node,
     # value=from, value_to=to: a window in which stock messages from that node were blocked), expects (text),
-    # final_reads (value=rows read).
+    # final_reads (value=rows read), retry_budget (text=sender, subject=receiver, value=calls under one key and route
+    # at most, value_to=the shortest wait in us before it calls again), recovery_bound_us (how long after a fault work
+    # flows again), parking_bound_us (how long a message may wait while another is tried again), clock_skew_us (by how
+    # much the target's clock is off at most).
     "facts": {
         "seq": "BIGINT",
         "fact": "VARCHAR",
@@ -155,13 +178,20 @@ COLUMNS: dict[str, dict[str, str]] = {
 }
 
 
-def open_run(directory: Path) -> duckdb.DuckDBPyConnection:
+def open_run(directory: Path, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """A database with one table per kind of evidence; a missing or empty file is an empty table.
 
     It lives in memory, at most MEMORY_LIMIT of it; what is more spills to the system's directory for temporary files.
+    `threads` None takes as many as there are processors.
     """
     spill = Path(gettempdir()) / f"peakproof-duckdb-{getpid()}"
-    connection = duckdb.connect(":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)})
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(spill),
+    }
+    if threads is not None:
+        config["threads"] = threads
+    connection = duckdb.connect(":memory:", config=config)
     for kind, columns in COLUMNS.items():
         file = directory / f"{kind}.ndjson"
         declared = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())

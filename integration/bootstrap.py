@@ -16,7 +16,7 @@ from integration.experience.application import create_app
 from integration.experience.idempotency import Idempotency
 from integration.messaging.dead_letters import DeadLetters
 from integration.messaging.dispatcher import Dispatcher, DispatcherSettings, Handler
-from integration.messaging.inbox import Inbox
+from integration.messaging.inbox import EventEffect, EventHandler, Inbox, with_receipt
 from integration.messaging.keys import BusinessKeys
 from integration.messaging.lane import Lane, LaneLimits
 from integration.messaging.outbox import Outbox
@@ -53,12 +53,20 @@ class Parts:
     """Collaborators that can be replaced. Those that need others are given as classes."""
 
     reservations: Reservations = field(default_factory=Reservations)
-    inbox: Inbox = field(default_factory=Inbox)
     business_keys: BusinessKeys = field(default_factory=BusinessKeys)
     retry_policy: RetryPolicy | None = None
+    inbox: type[Inbox] = Inbox
+    effect: EventEffect = with_receipt
     outbox: type[Outbox] = Outbox
+    dispatcher: type[Dispatcher] = Dispatcher
     inventory: type[Inventory] = Inventory
     idempotency: type[Idempotency] = Idempotency
+    intake: type[Intake] = Intake
+    progress: type[Progress] = Progress
+    shipping: type[Shipping] = Shipping
+    cancellation: type[Cancellation] = Cancellation
+    release: type[ReleaseFulfillment] = ReleaseFulfillment
+    warehouse: type[WmsClient] = WmsClient
     base_quantity: Callable[[int, int], int] = base_quantity
 
 
@@ -72,13 +80,13 @@ class Clients:
     carrier: CarrierClient
 
     @classmethod
-    def of(cls, ports: Ports, settings: Settings) -> "Clients":
+    def of(cls, ports: Ports, settings: Settings, warehouse: type[WmsClient]) -> "Clients":
         """Clients with the addresses and credentials of the settings."""
         urls, secrets, timeout_us = settings.partners, settings.credentials, settings.request_timeout_us
         warehouses = [node for node in settings.nodes if node not in settings.polled_nodes]
         return cls(
             ErpClient(ports.http, ports.clock, urls["erp"], "integration", secrets.get("erp", ""), timeout_us),
-            {n: WmsClient(ports.http, urls[n], secrets.get(n, ""), timeout_us) for n in warehouses},
+            {n: warehouse(ports.http, urls[n], secrets.get(n, ""), timeout_us) for n in warehouses},
             {n: ThreePlClient(ports.http, urls[n], secrets.get(n, ""), timeout_us) for n in settings.polled_nodes},
             CarrierClient(ports.http, urls["carrier"], secrets.get("carrier", ""), settings.carrier_timeout_us),
         )
@@ -90,20 +98,21 @@ class Flow:
     def __init__(self, ports: Ports, settings: Settings, parts: Parts, desk: Desk, clients: Clients) -> None:
         self._tasks = ports.tasks
         self._backorders = Backorders(desk, settings.backorder_max_age_us, settings.backorder_check_every_us)
-        self._progress = progress = Progress(desk, self._backorders)
-        self.cancellation = Cancellation(desk, progress)
-        shipping = Shipping(desk, progress)
-        self.events: dict[str, webhooks.Handler] = dict.fromkeys(
+        self._progress = progress = parts.progress(desk, self._backorders)
+        self.cancellation = parts.cancellation(desk, progress)
+        shipping = parts.shipping(desk, progress)
+        events: dict[str, EventHandler] = dict.fromkeys(
             (*settings.webhook_types, *settings.carrier_webhook_types), shipping.handle
         )
-        self.events["inventory.changed"] = desk.inventory.handle
+        events["inventory.changed"] = desk.inventory.handle
+        self.events = {kind: parts.effect(ports.tasks, desk.database, take) for kind, take in events.items()}
         desk.inventory.when_stock_rises(self._backorders.when_stock_rises)
-        self._dispatcher = Dispatcher(
+        self._dispatcher = parts.dispatcher(
             ports.clock,
             ports.tasks,
             desk.database,
             desk.outbox,
-            self._handlers(desk, clients),
+            self._handlers(desk, clients, parts.release),
             parts.retry_policy or _retry_policy(settings),
             DispatcherSettings(settings.lane_poll_every_us, settings.lease_margin_us),
         )
@@ -121,14 +130,14 @@ class Flow:
             for node, client in clients.threepls.items()
         ]
 
-    def _handlers(self, desk: Desk, clients: Clients) -> dict[str, Handler]:
+    def _handlers(self, desk: Desk, clients: Clients, release: type[ReleaseFulfillment]) -> dict[str, Handler]:
         warehouses, threepls = clients.warehouses, clients.threepls
         return {
             "book_order": BookOrder(desk, clients.erp, self._backorders.when_booked),
             "change_order": ChangeOrder(desk, clients.erp),
             "confirm_shipment": ConfirmShipment(desk, clients.erp),
             "invoice": InvoiceShipment(desk, clients.erp),
-            "release": ReleaseFulfillment(desk, warehouses, threepls),
+            "release": release(desk, warehouses, threepls),
             "cancel_release": CancelRelease(desk, self._progress, warehouses, threepls),
             "attach_labels": AttachLabels(desk, warehouses),
             "create_label": CreateLabel(desk, clients.carrier),
@@ -155,12 +164,12 @@ class Application:
             busy_timeout_ms=settings.sqlite_busy_timeout_ms,
         )
         self.database.create()
-        clients = Clients.of(ports, settings)
+        clients = Clients.of(ports, settings, parts.warehouse)
         lanes = {name: Lane(name, _limits(settings, name), ports.tasks) for name in settings.partners}
         self.outbox = parts.outbox(ports.clock, lanes, settings.lease_us)
         self.inventory = parts.inventory(ports.clock, settings.safety_stock)
         self.reference = Reference()
-        self.intake = Intake(
+        self.intake = parts.intake(
             clock=ports.clock,
             ids=ports.ids,
             settings=settings,
@@ -207,7 +216,7 @@ class Application:
         blueprints = [
             orders.create_blueprint(database, self.intake, self._flow.cancellation, idempotency),
             availability.create_blueprint(database, self.inventory, clock),
-            webhooks.create_blueprint(database, clock, settings, parts.inbox, self._flow.events),
+            webhooks.create_blueprint(database, clock, settings, parts.inbox(), self._flow.events),
             operations.create_blueprint(database, clock, settings, dead_letters, self.reference, self.inventory),
         ]
         access = Access(clock, settings.channel_tokens, settings.channel_rate_per_second)

@@ -15,6 +15,7 @@ class IntegrationError(Exception):
     IntegrationError
     +-- SettingsError        settings name something unknown or unusable
     +-- StorageError         the database can't be used as asked
+    |   +-- DatabaseFailed   the database could not do it now
     +-- ReadFailed           a partner could not be read now
     """
 

@@ -14,9 +14,13 @@ import click
 from peakproof import exits
 from peakproof.checks import checks
 from peakproof.explain import explain
+from peakproof.explore import explore
+from peakproof.mutants import mutants
+from peakproof.replay import replay
 from peakproof.report import report
 from peakproof.run import run
 from peakproof.scenarios import scenarios
+from peakproof.shrink import shrink
 from reports import ReportError
 from scenarios.errors import ScenarioError
 
@@ -33,7 +37,7 @@ def cli() -> None:
     """
 
 
-for _verb in (run, report, explain, scenarios, checks):
+for _verb in (run, explore, mutants, shrink, replay, report, explain, scenarios, checks):
     cli.add_command(_verb)
 
 

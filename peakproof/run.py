@@ -10,16 +10,20 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from peakproof.audit import play_twice
 from peakproof.console import say, show_verdict, shown_path, stdout
 from reports import ReportError, open_directory, write_all
+from reports.capsule import CAPSULE_FILE
 from reports.rundir import COMMAND_FILE, RUN_FILE
 from reports.words import clock
 from reports.words import count as count_of
+from scenarios.application import ForeignApp
 from scenarios.runner import Progress as Step
 from scenarios.runner import run_scenario
 from scenarios.spec import load
 
 RUNS = Path("reports/runs")
+PAGE_FILE = "report.html"
 
 
 @click.command()
@@ -37,23 +41,51 @@ RUNS = Path("reports/runs")
     type=click.Path(path_type=Path, file_okay=False),
     help=f"Directory of the run.  [default: {RUNS}/SCENARIO-seedN]",
 )
+@click.option(
+    "--app",
+    metavar="MODULE:FACTORY",
+    help="Your own WSGI application in place of the reference integration; see docs/your-own-integration.md.",
+)
+@click.option("--twice", is_flag=True, help="Audit determinism: play it in two fresh processes and compare them.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def run(scenario: str, seed: int | None, overrides: tuple[str, ...], out: Path | None, quiet: bool) -> int:
+def run(
+    scenario: str,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    app: str | None,
+    twice: bool,
+    quiet: bool,
+) -> int:
     """Play SCENARIO, a name of the catalog or a YAML file, in virtual time and judge what came of it."""
     console = Console(quiet=True) if quiet else stdout()
     loaded = load(scenario, parse_overrides(overrides))
     seed = loaded.seed if seed is None else seed
+    if app is not None:
+        ForeignApp.load(app)  # before a directory is claimed: most mistakes are in the name
     directory = claim(out or free_directory(RUNS, f"{loaded.name}-seed{seed}"))
     command = ["peakproof", "run", scenario, "--seed", str(seed)]
     command += [word for override in overrides for word in ("--set", override)]
+    command += ["--app", app] if app else []
     say(console, f"{loaded.name}, seed {seed}: {loaded.summary}")
+    if twice:
+        code = play_twice(console, command[1:], directory)
+        _show(console, directory)
+        return code
     with _leaving_a_partial_run(directory, command), _progress(console) as show:
-        result = run_scenario(loaded, seed, directory, show)
-    _note(directory, command)
-    page = write_all(directory)[0]
-    with open_directory(directory) as played:
-        show_verdict(console, played, page)
+        result = run_scenario(loaded, seed, directory, show, app=app)
+    note(directory, command)
+    write_all(directory)
+    _show(console, directory)
     return result.exit_code
+
+
+def _show(console: Console, directory: Path) -> None:
+    with open_directory(directory) as played:
+        show_verdict(console, played, directory / PAGE_FILE)
+    log = directory / "integration.log"
+    if log.exists():
+        say(console, f"Log        {shown_path(log)} has what the application complained of")
 
 
 def parse_overrides(texts: tuple[str, ...]) -> dict[str, str]:
@@ -83,11 +115,12 @@ def claim(directory: Path) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.BadParameter(f"{directory} can't be made ({error.strerror})", param_hint="--out") from error
-    (directory / RUN_FILE).unlink(missing_ok=True)
+    for file in (RUN_FILE, CAPSULE_FILE):
+        (directory / file).unlink(missing_ok=True)
     return directory
 
 
-def _note(directory: Path, command: list[str]) -> None:
+def note(directory: Path, command: list[str]) -> None:
     """Leaves the command line beside the run: run.json has the scenario as resolved, not what was changed in it."""
     (directory / COMMAND_FILE).write_bytes(orjson.dumps(command))
 
@@ -99,7 +132,7 @@ def _leaving_a_partial_run(directory: Path, command: list[str]) -> Iterator[None
         yield
     except BaseException:
         if (directory / RUN_FILE).exists():
-            _note(directory, command)
+            note(directory, command)
             with contextlib.suppress(ReportError):
                 write_all(directory)
             click.echo(f"peakproof: what was played until now is in {shown_path(directory)}", err=True)

@@ -14,8 +14,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from reports import words
+from reports.capsule import told_capsule
 from reports.plots import FaultBand, charts, fault_bands
 from reports.rundir import Check, Run
+from reports.sequence import Diagram, diagram
 from reports.story import Story, UnknownOrder, find, tell
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -36,11 +38,12 @@ BLIND_SPOTS = (
 
 @dataclass(frozen=True)
 class ShownCounterexample:
-    """One row that breaks a promise, with the story of its order when it names one."""
+    """One row that breaks a promise, with the story of its order when it names one, and for few of them a diagram."""
 
     columns: dict[str, str]
     pick: str
     story: Story | None
+    diagram: Diagram | None
 
 
 def write(run: Run, path: Path) -> None:
@@ -83,6 +86,7 @@ def _context(run: Run) -> dict[str, Any]:
         "demand": statement(file.demand),
         "bands": bands,
         "when": lambda band: _when(band, clock),
+        "capsule": told_capsule(run),
         "checks": _ordered_checks(run),
         "counterexamples": _counterexamples(run),
         "observed": words.observed,
@@ -170,16 +174,19 @@ def _counterexamples(run: Run) -> dict[str, list[ShownCounterexample]]:
     shown: dict[str, list[ShownCounterexample]] = {}
     stories: dict[str, Story | None] = {}
     for check in verdict.checks if verdict else []:
-        shown[check.name] = [_shown(run, row, stories) for row in check.counterexamples[:MOST_SHOWN]]
+        rows = check.counterexamples[:MOST_SHOWN]
+        shown[check.name] = [_shown(run, row, stories, place == 0) for place, row in enumerate(rows)]
     return shown
 
 
-def _shown(run: Run, row: dict[str, Any], stories: dict[str, Story | None]) -> ShownCounterexample:
+def _shown(run: Run, row: dict[str, Any], stories: dict[str, Story | None], drawn: bool) -> ShownCounterexample:
     asked = words.order_named(row)
     if asked and asked not in stories:
         stories[asked] = _story(run, asked)
     columns = words.shown_columns(row, run.file.started_at_us)
-    return ShownCounterexample(columns, str(row.get("pick") or ""), stories.get(asked))
+    story = stories.get(asked)
+    drawing = diagram(run, story.key) if drawn and story is not None else None
+    return ShownCounterexample(columns, str(row.get("pick") or ""), story, drawing)
 
 
 def _story(run: Run, asked: str) -> Story | None:

@@ -89,9 +89,8 @@ def _nearest(run: Run, asked: str) -> list[str]:
 
 def tell(run: Run, key: OrderKey) -> Story:
     """The whole story of one order; an order that nobody ever mentioned has no events."""
-    operations = run.rows(f"{_OPERATIONS} ORDER BY invoked_at_us, seq", [key.customer_id, key.order_reference])
-    booked = run.rows(_LEDGER, [key.customer_id, key.order_reference])
-    exchanges = run.rows(_EXCHANGES, [_correlation_ids(operations, booked)])
+    operations, booked = operations_of(run, key), _booked(run, key)
+    exchanges = exchanges_of(run, key)
     events = [*_client_events(operations), *_booked_events(booked), *_exchange_events(exchanges)]
     events += _final_events(run, key)
     events.sort(key=lambda event: event.at_us)
@@ -103,6 +102,25 @@ def tell(run: Run, key: OrderKey) -> Story:
         events=events,
         faults=_faults(run, events),
     )
+
+
+def operations_of(run: Run, key: OrderKey) -> list[dict[str, Any]]:
+    """The client's attempts at this order, in order of time."""
+    return run.rows(f"{_OPERATIONS} ORDER BY invoked_at_us, seq", [key.customer_id, key.order_reference])
+
+
+def exchanges_of(run: Run, key: OrderKey) -> list[dict[str, Any]]:
+    """The exchanges that carry the order's correlation ids, in order of time."""
+    return run.rows(_EXCHANGES, [_correlation_ids(operations_of(run, key), _booked(run, key))])
+
+
+def booked_events(run: Run, key: OrderKey) -> list[Event]:
+    """What the partners booked for this order, in words."""
+    return _booked_events(_booked(run, key))
+
+
+def _booked(run: Run, key: OrderKey) -> list[dict[str, Any]]:
+    return run.rows(_LEDGER, [key.customer_id, key.order_reference])
 
 
 _OPERATIONS = "SELECT * FROM operations WHERE customer_id = ? AND order_reference = ?"

@@ -7,7 +7,7 @@ the same order has the same ones in every run of a seed.
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -155,6 +155,8 @@ class Crowd:
             self._check_availability(event)
         reply = self._persist(self._order_call(event, chance.hex(32, "idempotency-key", *key), "buyer"))
         self._note(key, reply)
+        if reply.outcome == "ok" and chance.hit(self._clients.reused_key_share, "reused-key", *key):
+            self._reuse_key(event)
         if reply.outcome != "fail" and chance.hit(self._clients.fresh_key_share, "fresh-key", *key):
             self._world.sleep(REIMPORT_AFTER_US)
             self._reimport(event)
@@ -195,6 +197,13 @@ class Crowd:
             self._order_ids[(event.customer_id, event.order_reference)] = str(reply.body.get("order_id", ""))
         elif reply.problem == "order-reference-used":
             self._find(event)
+
+    def _reuse_key(self, event: OrderEvent) -> None:
+        """The channel changes its mind about the service and sends the order again under the key that was answered."""
+        key = self._world.chance.hex(32, "idempotency-key", event.customer_id, event.order_reference)
+        other = replace(event, service="standard" if event.service == "express" else "express")
+        self._persist(self._order_call(other, key, "buyer"))
+        self.counts["reused_keys"] += 1
 
     def _find(self, event: OrderEvent) -> None:
         """Ask whether the order exists, by its reference."""
@@ -421,12 +430,18 @@ def _reply(answer: Answer | None, trouble: str) -> Reply:
     body = _json(answer.body)
     retry_after_us = _retry_after_us(answer.headers)
     replayed = answer.headers.get("idempotent-replayed", "").lower() == "true"
-    if 200 <= answer.status < 300:
+    if 200 <= answer.status < 300 and not _says_nothing(answer.body, body):
         return Reply("ok", answer.status, "", body, replayed, retry_after_us, "")
     problem = problem_key(str(body.get("type", "")))
     kind = CATALOGUE.get(problem)
     outcome = "fail" if kind is not None and kind.definite else "info"
     return Reply(outcome, answer.status, problem, body, replayed, retry_after_us, str(body.get("detail", ""))[:200])
+
+
+def _says_nothing(raw: bytes, body: Mapping[str, Any]) -> bool:
+    """Whether a good status came with a body that can't be read, or that tells of a failure: nobody knows what was
+    done."""
+    return (bool(raw) and not body) or body.get("success") is False
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -449,7 +464,7 @@ def _worth_repeating(reply: Reply) -> bool:
     kind = CATALOGUE.get(reply.problem)
     if kind is not None:
         return kind.retryable
-    return reply.status == 0 or reply.status >= 500 or reply.status == 429
+    return reply.status < 300 or reply.status >= 500 or reply.status == 429
 
 
 def _pause_us(reply: Reply, backoff_us: int, attempt: int) -> int:

@@ -66,7 +66,8 @@ class Demand:
         else:
             stream, starts_at_us, ends_at_us, statement = _generated(scenario, chance)
         demand = _Builder(spec, chance, stream, starts_at_us, ends_at_us).build(statement)
-        return demand if spec.only_orders is None else demand.only(spec.only_orders)
+        demand = demand if spec.only_orders is None else demand.only(spec.only_orders)
+        return demand if spec.quantity_limit is None else demand.at_most(spec.quantity_limit)
 
     def events(self) -> Iterator[Event]:
         """All that happens, in order of time."""
@@ -88,6 +89,40 @@ class Demand:
             if not isinstance(event, OrderEvent | CancelEvent) or event.order_reference in wanted
         )
         return replace(self, all_events=kept, statement={**self.statement, "only_orders": sorted(wanted)})
+
+    def at_most(self, quantity: int) -> "Demand":
+        """The same world with at most `quantity` units a line; a cancel takes no more than is left of one."""
+        cut = [_cut_order(event, quantity) if isinstance(event, OrderEvent) else event for event in self.all_events]
+        left = {
+            (event.customer_id, event.order_reference, line.line_no): line.base_quantity
+            for event in cut
+            if isinstance(event, OrderEvent)
+            for line in event.lines
+        }
+        kept = (_cut_cancel(event, left) if isinstance(event, CancelEvent) else event for event in cut)
+        return replace(self, all_events=tuple(event for event in kept if event is not None))
+
+
+def _cut_order(order: OrderEvent, quantity: int) -> OrderEvent:
+    lines = (
+        replace(line, quantity=quantity, base_quantity=line.base_quantity // line.quantity * quantity)
+        if line.quantity > quantity
+        else line
+        for line in order.lines
+    )
+    return replace(order, lines=tuple(lines))
+
+
+def _cut_cancel(cancel: CancelEvent, left: dict[tuple[str, str, int], int]) -> CancelEvent | None:
+    """The cancel of what is left of its lines, taken from `left`; None when nothing is."""
+    lines = []
+    for line_no, sku, quantity in cancel.lines:
+        key = (cancel.customer_id, cancel.order_reference, line_no)
+        taken = min(quantity, left[key])
+        left[key] -= taken
+        if taken:
+            lines.append((line_no, sku, taken))
+    return replace(cancel, lines=tuple(lines)) if lines else None
 
 
 def _generated(scenario: Scenario, chance: Chance) -> tuple[Stream, int, int, dict[str, Any]]:
@@ -204,7 +239,7 @@ class _Builder:
             starts_at_us=self._starts_at_us,
             ends_at_us=self._ends_at_us,
             master=master,
-            opening=stock.opening,
+            opening=_limited(stock.opening, self._spec.opening.limit),
             weights={item.sku: item.weight_g for item in master.items},
             watched_skus=self._watched(stock),
             statement={**statement, **self._derived(master, stock)},
@@ -398,6 +433,12 @@ class _Builder:
                 "cases of 6, 12 or 24 for 60% of skus, tax category and weight by keyed chance",
             ],
         }
+
+
+def _limited(opening: dict[str, dict[str, int]], limit: int | None) -> dict[str, dict[str, int]]:
+    if limit is None:
+        return opening
+    return {node: {sku: min(units, limit) for sku, units in stock.items()} for node, stock in opening.items()}
 
 
 def _order_of(event: Event) -> tuple[int, int, str]:

@@ -39,4 +39,17 @@ def format_duration(duration_us: int) -> str:
     return f"{duration_us}us"
 
 
+def parse_signed(text: object) -> int:
+    """As `parse_duration`; a leading minus makes it negative."""
+    if isinstance(text, str) and text.strip().startswith("-"):
+        return -parse_duration(text.strip()[1:])
+    return parse_duration(text)
+
+
+def format_signed(duration_us: int) -> str:
+    """As `format_duration`, with its sign."""
+    return f"-{format_duration(-duration_us)}" if duration_us < 0 else format_duration(duration_us)
+
+
 Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)]
+SignedDuration = Annotated[int, BeforeValidator(parse_signed), PlainSerializer(format_signed, return_type=str)]

@@ -9,6 +9,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -161,11 +162,17 @@ def read_profile(name_or_path: str) -> Profile:
         names = [file.stem for file in sorted(PROFILES.glob("*.json"))]
         raise ProfileError(f"no demand profile '{name_or_path}', and no such file{nearest(name_or_path, names)}")
     try:
-        return _profile(json.loads(path.read_text(encoding="utf-8")))
+        return _parsed(path.read_text(encoding="utf-8"))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ProfileError(
             f"is no demand profile ({error}); write one with fitting.write_profile", file=str(path)
         ) from error
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Profile:
+    """A profile's text, read once: a process that plays many seeds asks for the same one."""
+    return _profile(json.loads(text))
 
 
 def _profile(fields: Mapping[str, Any]) -> Profile:

@@ -84,7 +84,7 @@ class Generator:
         self._channels = Weighted((channel, getattr(spec.channels, channel)) for channel in CHANNELS)
         self._lines = {channel: Weighted(_figures(profile, channel).lines) for channel in CHANNELS}
         self._quantities = {channel: Weighted(_figures(profile, channel).quantities) for channel in CHANNELS}
-        self._skus = Weighted((sku, lines) for sku, lines, _ in profile.skus)
+        self._skus = Weighted((sku, lines) for sku, lines, _ in profile.skus[: spec.skus])
         self._prices = {sku: price for sku, _, price in profile.skus}
         self._hours = self._hour_weights()
         self._adjustments = Weighted(profile.adjustments or ((-1, 1),))

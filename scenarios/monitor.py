@@ -5,6 +5,7 @@ ours.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +13,13 @@ import orjson
 
 from contracts.wire import traceparent
 from scenarios.stage import MONITOR, THREEPL, WAREHOUSES, Stage
-from simulators.kernel import MINUTE, SECOND, Answer
+from simulators.kernel import SECOND, Answer
 
-SAMPLE_EVERY_US = 5 * MINUTE
 READ_TIMEOUT_US = 30 * SECOND
 READ_ATTEMPTS = 5
 READERS = 8
+_MISSHAPEN = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+"""What reading an answer raises that does not fit the contract: an application of one's own may give such."""
 ENDED_STATUSES = frozenset({"invoiced", "cancelled", "closed"})
 
 
@@ -39,12 +41,21 @@ class Read:
     has_ended: bool
 
 
+class Unreadable(Exception):
+    """The API gave no answer that can be read; `status` is its last one, None without any."""
+
+    def __init__(self, path: str, status: int | None) -> None:
+        super().__init__(f"GET {path} gave no answer that can be read in {READ_ATTEMPTS} attempts")
+        self.status = status
+
+
 @dataclass
 class Monitor:
-    """Reads of one run."""
+    """Reads of one run. `gauges_every_us` 0 leaves the samples out."""
 
     stage: Stage
     watched_skus: Sequence[str]
+    gauges_every_us: int
     _reads: int = 0
     _ended: dict[tuple[str, str], bool] = field(default_factory=dict)
     _availability: list[dict[str, Any]] = field(default_factory=list)
@@ -52,7 +63,8 @@ class Monitor:
 
     def start(self) -> None:
         """Begin sampling gauges, for as long as the world runs."""
-        self.stage.world.spawn("monitor gauges", self._sample_for_ever)
+        if self.gauges_every_us:
+            self.stage.world.spawn("monitor gauges", self._sample_for_ever)
 
     def open_orders(self, placed: Sequence[Placed]) -> int:
         """How many orders have not ended, by reading them. Those that ended once are not read again. Runs the world."""
@@ -85,9 +97,7 @@ class Monitor:
 
         def work() -> None:
             for place in places:
-                found = self._find(orders[place])
-                row = _order_row(orders[place], self.stage.world.now_us(), found)
-                answers[place] = Read(row, found is None or _has_ended(found))
+                answers[place] = self._look(orders[place])
 
         if orders:
             self._run("monitor orders", work, READERS)
@@ -106,6 +116,18 @@ class Monitor:
         while left[0]:
             world.run(world.now_us() + SECOND)
 
+    def _look(self, order: Placed) -> Read:
+        """An order as the API tells it. One that it can't tell has not ended, so that the run never comes to rest."""
+        now_us = self.stage.world.now_us
+        try:
+            found = self._find(order)
+            row = _order_row(order, now_us(), found)
+            return Read(row, found is None or _has_ended(found))
+        except Unreadable as error:
+            return Read({**_order_row(order, now_us(), None), "status": error.status}, False)
+        except _MISSHAPEN:
+            return Read({**_order_row(order, now_us(), None), "status": None}, False)
+
     def _find(self, order: Placed) -> dict[str, Any] | None:
         """The order as the API tells it; by reference where the client never learned its id. None: there is none."""
         if order.order_id is not None:
@@ -115,11 +137,17 @@ class Monitor:
         return self._get(f"/orders/{items[0]['order_id']}") if items else None
 
     def _read_availability(self) -> None:
+        """All published availability; none where the API has no such read, or none that can be understood."""
+        with suppress(Unreadable, *_MISSHAPEN):
+            self._read_pages()
+
+    def _read_pages(self) -> None:
         page: int | None = 1
         now = self.stage.world.now_us
         while page is not None:
             answer = self._get(f"/availability?page={page}&page_size=200")
-            assert answer is not None, "the integration has no GET /availability"
+            if answer is None:
+                return
             self._availability.extend(
                 {
                     "read": "availability",
@@ -135,20 +163,22 @@ class Monitor:
             page = answer["next_page"]
 
     def _get(self, path: str) -> dict[str, Any] | None:
-        """A read that is tried again while the integration is busy. None: 404."""
+        """A read that is tried again while the integration is busy. None: 404. Raises Unreadable."""
+        status: int | None = None
         for _ in range(READ_ATTEMPTS):
             try:
                 answer = self._send(path)
             except (TimeoutError, ConnectionError):
                 self.stage.world.sleep(SECOND)
                 continue
-            if answer.status == 404:
+            status = answer.status
+            if status == 404:
                 return None
-            if answer.status == 200:
+            if status == 200:
                 found: dict[str, Any] = orjson.loads(answer.body)
                 return found
             self.stage.world.sleep(SECOND)
-        raise RuntimeError(f"GET {path} gave no answer in {READ_ATTEMPTS} attempts at the end of the run")
+        raise Unreadable(path, status)
 
     def _send(self, path: str) -> Answer:
         stage = self.stage
@@ -164,7 +194,7 @@ class Monitor:
         world = self.stage.world
         while True:
             self._sample()
-            world.sleep(SAMPLE_EVERY_US)
+            world.sleep(self.gauges_every_us)
 
     def _sample(self) -> None:
         stage, evidence = self.stage, self.stage.world.evidence
@@ -188,18 +218,20 @@ class Monitor:
             return
         if answer.status != 200:
             return
-        now = self.stage.world.now_us()
-        for lane in orjson.loads(answer.body)["lanes"]:
-            samples = {
-                "queue_depth": lane["ready"],
-                "oldest_message_s": (lane["oldest_age_ms"] or 0) / 1_000,
-                "dead_letters": lane["dead"],
-                "breaker_open": float(lane["breaker"] != "closed"),
-            }
-            for name, value in samples.items():
-                self.stage.world.evidence.row(
-                    "gauges", at_us=now, source="integration", name=name, location=lane["lane"], value=float(value)
-                )
+        with suppress(*_MISSHAPEN):
+            for lane in orjson.loads(answer.body)["lanes"]:
+                self._sample_lane(lane)
+
+    def _sample_lane(self, lane: Mapping[str, Any]) -> None:
+        samples = {
+            "queue_depth": lane["ready"],
+            "oldest_message_s": (lane["oldest_age_ms"] or 0) / 1_000,
+            "dead_letters": lane["dead"],
+            "breaker_open": float(lane["breaker"] != "closed"),
+        }
+        at = {"at_us": self.stage.world.now_us(), "source": "integration", "location": lane["lane"]}
+        for name, value in samples.items():
+            self.stage.world.evidence.row("gauges", name=name, value=float(value), **at)
 
 
 def _key(order: Placed) -> tuple[str, str]:

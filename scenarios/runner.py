@@ -17,14 +17,16 @@ import orjson
 from contracts.evidence import COLUMNS
 from integration.bootstrap import Parts
 from scenarios import thresholds
+from scenarios.application import ApplicationError, ForeignApp
 from scenarios.crowd import Crowd
 from scenarios.demand import Demand
 from scenarios.facts import Moments, drain_bound_us, freshness_us, write_facts
 from scenarios.monitor import Monitor, Placed
 from scenarios.spec import Scenario
 from scenarios.stage import THREEPL, WAREHOUSES, Stage, check_cast, set_stage
-from scenarios.verdict import Verdict, judge
-from simulators.kernel import MINUTE, EvidenceWriter
+from scenarios.swarm import resolved
+from scenarios.verdict import THOROUGH, Effort, Verdict, judge
+from simulators.kernel import MINUTE, EscapedWorld, EvidenceWriter
 
 STEP_US = 15 * MINUTE
 VERSIONED = ("peakproof", "simpy", "flask", "sqlalchemy", "duckdb")
@@ -63,35 +65,48 @@ def run_scenario(
     out: Path,
     progress: Watcher | None = None,
     parts: Parts | None = None,
+    effort: Effort = THOROUGH,
+    app: str | None = None,
 ) -> RunResult:
     """Play a scenario in virtual time and judge it. `parts` may hold a mutant's; `out` must not hold a run already.
 
+    `app` is the `module:factory` of an application to stand in place of the reference integration. ApplicationError
+    when it can't be used, or when it did what only works in real time.
     Ctrl-C and a failing task leave a run directory that can be read: evidence so far, and run.json with complete=false.
     """
     limits = [(entry.metric, limit) for entry in scenario.thresholds for limit in entry.limits]
     for metric, limit in limits:
         thresholds.parse(metric, limit)
     check_cast(scenario)
+    foreign = ForeignApp.load(app) if app else None
     seed = scenario.seed if seed is None else seed
+    scenario = resolved(scenario, seed)
     demand = Demand.load(scenario, seed)
     if (out / "run.json").exists():
         raise RunError(f"{out} holds a run already: name another directory with --out")
     with tempfile.TemporaryDirectory(prefix="peakproof-") as scratch, EvidenceWriter(out) as evidence:
-        run = _Run(scenario, demand, seed, evidence, Path(scratch) / "integration.db", parts or Parts(), progress)
+        database = Path(scratch) / "integration.db"
+        run = _Run(scenario, demand, seed, evidence, database, parts or Parts(), progress, foreign)
         try:
             run.play()
+        except EscapedWorld as error:
+            raise ApplicationError(f"--app {app!r} can't be judged in virtual time: {error}") from error
         finally:
             run.close()
-            write_run_file(out, run.record())
-    return _judged(run, out, limits)
+            record = run.record()
+            write_run_file(out, record)
+            run.world.end()
+    return _judged(run, record, out, limits, effort)
 
 
-def _judged(run: "_Run", out: Path, limits: list[tuple[str, str]]) -> RunResult:
+def _judged(
+    run: "_Run", record: Mapping[str, Any], out: Path, limits: list[tuple[str, str]], effort: Effort
+) -> RunResult:
     run.tell("judge", 0.0)
     began = time.perf_counter()
-    verdict = judge(out, limits, run.scenario.checks)
+    verdict = judge(out, limits, run.scenario.checks, effort)
     run.wall_seconds["judge"] = round(time.perf_counter() - began, 3)
-    write_run_file(out, run.record() | {"verdict": verdict.to_json()})
+    write_run_file(out, {**record, "wall_seconds": run.wall_seconds, "verdict": verdict.to_json()})
     run.tell("judge", 1.0)
     return RunResult(out, verdict.outcome, verdict.exit_code, verdict)
 
@@ -114,17 +129,20 @@ class _Run:
     database: Path
     parts: Parts
     progress: Watcher | None
+    app: ForeignApp | None = None
     moments: Moments | None = None
     complete: bool = False
     wall_seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.began = time.perf_counter()
-        self.stage: Stage = set_stage(self.scenario, self.demand, self.seed, self.evidence, self.database, self.parts)
+        self.stage: Stage = set_stage(
+            self.scenario, self.demand, self.seed, self.evidence, self.database, self.parts, self.app
+        )
         self.world = self.stage.world
         keys = self.stage.keys
         self.crowd = Crowd(self.world, self.demand, self.scenario.demand.clients, keys.channels, keys.clerk_at)
-        self.monitor = Monitor(self.stage, self.demand.watched_skus)
+        self.monitor = Monitor(self.stage, self.demand.watched_skus, self.scenario.gauges_every_us)
         orders = list(self.demand.orders())
         self.lines = sum(len(order.lines) for order in orders)
         self.orders = [(order.customer_id, order.order_reference) for order in orders]
@@ -203,6 +221,7 @@ class _Run:
             "summary": self.scenario.summary,
             "seed": self.seed,
             "scenario": self.scenario.plain(),
+            "app": self.app.name if self.app else None,
             "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
             "started_at_us": self.demand.starts_at_us,
             "load_ended_at_us": moments.loaded_at_us if moments else None,

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from contracts.validation import Contract, Events
-from scenarios.durations import Duration
+from scenarios.durations import Duration, SignedDuration
 from scenarios.errors import ScenarioError, nearest
 from scenarios.loading import load_model
-from simulators.kernel.faults import EDGE_KINDS, HOST_KINDS, Fault
+from simulators.kernel.faults import EDGE_KINDS, HOST_KINDS, PROCESS_KINDS, TRANSACTION_KINDS, WEBHOOK_KINDS, Fault
 
 CATALOG = Path(__file__).parent / "catalog"
 NODES = ("wms-east", "wms-west", "threepl")
@@ -33,6 +33,23 @@ CONTRACTS = {
 }
 CHANNELS = ("portal", "edi", "marketplace")
 ENDS = (*HOSTS, *CHANNELS, "clerk", "monitor")
+WAREHOUSES = ("wms-east", "wms-west")
+SENDERS = (*WAREHOUSES, "carrier")
+"""Partners that send webhooks."""
+SWIZZLE = "swizzle"
+FAULT_KINDS = (*HOST_KINDS, *EDGE_KINDS, SWIZZLE)
+STRUCK_HOSTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(PROCESS_KINDS, ("integration",)),
+    **dict.fromkeys(("short_pick", "partial_shipment", "cycle_count", "backdated_adjustment", "stale_snapshot"), NODES),
+    **dict.fromkeys(("slowdown", "rate_limit", "dedupe_expired"), PARTNERS),
+    "ship_after_cancel": WAREHOUSES,
+    "subscription_dropped": SENDERS,
+    "missed_pickup": ("carrier",),
+}
+"""Kinds that only some hosts can play."""
+_SHARES = ("short_pick", "partial_shipment", "ship_after_cancel", "cycle_count", "backdated_adjustment", SWIZZLE)
+_DELAYS = ("delay", "latency_tail", "dedupe_expired", "backdated_adjustment", "clock_skew")
+_WINDOWS = ("hold", "partition", SWIZZLE)
 
 SEEN = (
     "backorder",
@@ -107,13 +124,14 @@ class Clients(Part):
 
     A good client repeats an order under the same key: after a time-out, a broken connection, a 5xx or 429 (after
     Retry-After) and while its first call is in flight. `fresh_key_share` repeat under a new key once more, as a
-    re-import would.
+    re-import would. A bad client's `reused_key_share` use a key that has its answer for another request.
     """
 
     timeout_us: Duration = Field(default=10_000_000, alias="timeout")
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
     backoff_us: Duration = Field(default=2_000_000, alias="backoff")
     fresh_key_share: Share = 0.0
+    reused_key_share: Share = 0.0
     tracker_share: Share = 0.25
     track_after_us: Duration = Field(default=2_700_000_000, alias="track_after")
     availability_share: Share = 0.1
@@ -125,13 +143,14 @@ class Opening(Part):
     """Stock at the start, over the demand that is to come, and what comes in later.
 
     `cover` times its demand for most skus, `cover_scarce` for a `scarce_share` of them, at least `least` units per node
-    for the others. Scarce skus receive `replenish_cover` times their demand `replenish_after` the start.
+    for the others; `limit` cuts it to so many units per node and sku (shrinking). Scarce skus receive `replenish_cover` times their demand `replenish_after` the start.
     """
 
     cover: Annotated[float, Field(ge=0.0, le=1_000.0)] = 1.6
     cover_scarce: Annotated[float, Field(ge=0.0, le=1_000.0)] = 0.6
     scarce_share: Share = 0.08
     least: Annotated[int, Field(ge=0, le=1_000_000)] = 6
+    limit: Annotated[int, Field(ge=0)] | None = None
     shares: dict[str, Share] = {"wms-east": 0.5, "wms-west": 0.35, "threepl": 0.15}
     replenish_after_us: Duration | None = Field(default=None, alias="replenish_after")
     replenish_cover: Annotated[float, Field(ge=0.0, le=1_000.0)] = 0.6
@@ -151,8 +170,10 @@ class DemandSpec(Part):
     """Where orders come from: a generator fitted to real orders, or an order file.
 
     generated: `orders` on an ordinary day of the scenario's length times `multiplier`. `most_lines` cuts larger
-    baskets; `lines_per_order` fixes them (benchmarks). file: replayed with its own times, `compress` times as fast.
-    `only_orders` keeps these order references and leaves all else as it was (shrinking).
+    baskets; `lines_per_order` fixes them (benchmarks); `skus` keeps the assortment to so many most wanted. file:
+    replayed with its own times, `compress` times as fast.
+    `only_orders` keeps these order references, `quantity_limit` cuts each line to so many of its unit; all else stays as
+    it was (shrinking).
     """
 
     source: Literal["generated", "file"] = "generated"
@@ -165,6 +186,7 @@ class DemandSpec(Part):
     channels: Channels = Channels()
     most_lines: Annotated[int, Field(ge=1, le=2_000)] = 2_000
     lines_per_order: Annotated[int, Field(ge=1, le=2_000)] | None = None
+    skus: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     cancel_share: Share = 0.05
     cancel_lag_us: Duration = Field(default=1_200_000_000, alias="cancel_lag")
     quick_repeat_share: Share | None = None
@@ -179,6 +201,7 @@ class DemandSpec(Part):
     clients: Clients = Clients()
     opening: Opening = Opening()
     only_orders: tuple[str, ...] | None = None
+    quantity_limit: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -219,18 +242,22 @@ class NetworkSpec(Part):
 
 
 class Select(Part):
-    """Which exchanges an edge fault strikes: the nth ones, every Nth (at most `limit`), or a share of them."""
+    """Which exchanges an edge fault strikes: the nth ones, every Nth (at most `limit`), a share of them, or by `keys`.
+
+    A key is an Idempotency-Key, a webhook-id or a path (all attempts), or what the `detail` of a strike says (that one).
+    """
 
     nth: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     every: Annotated[int, Field(ge=1)] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     share: Share | None = None
+    keys: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        given = [name for name in ("nth", "every", "share") if getattr(self, name) is not None]
+        given = [name for name in ("nth", "every", "share", "keys") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one of nth, every and share")
+            raise ValueError("give exactly one of nth, every, share and keys")
         if self.limit is not None and self.every is None and self.share is None:
             raise ValueError("limit goes with every or share; leave it out")
         return self
@@ -258,7 +285,12 @@ class Window(Part):
 
 
 class FaultSpec(Part):
-    """One fault: on a host (outage, crash, slowdown, short_pick) or on exchanges along an edge (the others)."""
+    """One fault: on a host, at its transaction boundaries, or on exchanges along an edge. simulators/kernel/faults.py
+    says what each kind does.
+
+    `swizzle` takes neither host nor edge: it holds a random share (`strength`) of all edges, one by one, and lets them
+    go in another order within its window.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     kind: str
@@ -270,15 +302,17 @@ class FaultSpec(Part):
     select: Select | None = None
     window: Window | None = None
     strength: Annotated[float, Field(ge=0.0, le=10_000.0)] | None = None
-    delay_us: Duration = Field(default=0, alias="delay")
+    delay_us: SignedDuration = Field(default=0, alias="delay")
     copies: Annotated[int, Field(ge=0, le=100)] = 1
+    at: Literal["begin", "commit", "after_commit"] | None = None
+    drift: Literal["added", "missing", "retyped"] = "added"
+    field: str = ""
 
     @field_validator("kind")
     @classmethod
     def _known(cls, kind: str) -> str:
-        kinds = (*HOST_KINDS, *EDGE_KINDS)
-        if kind not in kinds:
-            raise ValueError(f"unknown kind of fault '{kind}'{nearest(kind, kinds)}")
+        if kind not in FAULT_KINDS:
+            raise ValueError(f"unknown kind of fault '{kind}'{nearest(kind, FAULT_KINDS)}")
         return kind
 
     @field_validator("host")
@@ -305,24 +339,56 @@ class FaultSpec(Part):
         return route
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        on_host = self.kind in HOST_KINDS
-        if on_host and not self.host:
-            raise ValueError(f"a fault of kind '{self.kind}' strikes a host; name it with host")
-        if not on_host and self.edge is None:
-            raise ValueError(f"a fault of kind '{self.kind}' strikes exchanges; name them with edge: [from, to]")
-        if on_host and (self.edge is not None or self.route or self.select is not None):
-            raise ValueError(f"a fault of kind '{self.kind}' strikes a host; leave out edge, route and select")
-        if on_host and self.window is None:
-            raise ValueError(f"a fault of kind '{self.kind}' needs a window: {{from: 12h, for: 20m}}")
-        if not on_host and self.host:
-            raise ValueError(f"a fault of kind '{self.kind}' strikes exchanges; leave out host")
-        if self.kind == "short_pick" and (self.strength is None or self.strength > 1.0):
+    def _aimed(self) -> Self:
+        """A fault has a host or an edge, by its kind, and what else belongs to that."""
+        kind = self.kind
+        if kind == SWIZZLE:
+            if self.host or self.edge is not None or self.route or self.event or self.select is not None:
+                raise ValueError("swizzle draws its own edges; leave out host, edge, route, event and select")
+        elif kind in HOST_KINDS:
+            self._check_host()
+        elif self.edge is None:
+            raise ValueError(f"a fault of kind '{kind}' strikes exchanges; name them with edge: [from, to]")
+        elif self.host:
+            raise ValueError(f"a fault of kind '{kind}' strikes exchanges; leave out host")
+        if kind in WEBHOOK_KINDS and self.edge is not None and self.edge[0] not in SENDERS:
+            raise ValueError(f"'{self.edge[0]}' sends no webhooks; those who do are {', '.join(SENDERS)}")
+        if kind in _WINDOWS and self.window is None:
+            raise ValueError(f"a fault of kind '{kind}' needs a window: {{from: 12h, for: 20m}}")
+        return self
+
+    def _check_host(self) -> None:
+        kind, at_boundary = self.kind, self.at is not None or self.kind in TRANSACTION_KINDS
+        if not self.host:
+            raise ValueError(f"a fault of kind '{kind}' strikes a host; name it with host")
+        if self.edge is not None or self.route or (self.select is not None and not at_boundary):
+            raise ValueError(f"a fault of kind '{kind}' strikes a host; leave out edge, route and select")
+        if self.at is not None and kind != "crash":
+            raise ValueError("only a crash has a transaction boundary to strike at; leave out at")
+        if self.at is not None and self.select is None:
+            raise ValueError("a crash at a transaction boundary needs a select, such as {nth: [7]}")
+        if self.window is None and not at_boundary:
+            raise ValueError(f"a fault of kind '{kind}' needs a window: {{from: 12h, for: 20m}}")
+        hosts = ("integration",) if self.at is not None else STRUCK_HOSTS.get(kind, HOSTS)
+        if self.host not in hosts:
+            raise ValueError(f"'{self.host}' does not play {kind}; those who do are {', '.join(hosts)}")
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        """Strengths and delays are what the kind can do with them."""
+        kind, strength = self.kind, self.strength
+        if kind == "short_pick" and strength is None:
             raise ValueError("short_pick needs a strength: the share of lines that come short, 0 to 1")
-        if self.kind in ("slowdown", "latency") and (self.strength is None or self.strength < 1.0):
-            raise ValueError(f"{self.kind} needs a strength: how many times as slow, 1 or more")
-        if self.kind == "delay" and self.delay_us == 0:
-            raise ValueError("a fault of kind 'delay' needs a delay, such as 30s")
+        if kind in _SHARES and strength is not None and strength > 1.0:
+            raise ValueError(f"the strength of {kind} is a share, 0 to 1")
+        if kind in ("slowdown", "latency") and (strength is None or strength < 1.0):
+            raise ValueError(f"{kind} needs a strength: how many times as slow, 1 or more")
+        if kind == "rate_limit" and (strength is None or strength < 1.0):
+            raise ValueError("rate_limit needs a strength: calls a minute, 1 or more")
+        if kind in _DELAYS and self.delay_us == 0:
+            raise ValueError(f"a fault of kind '{kind}' needs a delay, such as 30s")
+        if self.delay_us < 0 and kind != "clock_skew":
+            raise ValueError(f"the delay of {kind} is negative; only a clock can be off to that side")
         return self
 
     @model_validator(mode="after")
@@ -361,12 +427,23 @@ class FaultSpec(Part):
             every=select.every or 0,
             limit=select.limit or 0,
             share=select.share or 0.0,
+            keys=select.keys or (),
             from_us=starts_at_us + window.from_us if window else starts_at_us,
             to_us=starts_at_us + window.ends_us if window else ends_at_us,
             strength=self.strength if self.strength is not None else 1.0,
             delay_us=self.delay_us,
             copies=self.copies,
+            at=self.at or "",
+            drift=self.drift,
+            field=self.field,
         )
+
+
+class Swarm(Part):
+    """Each seed switches on a random `share` of the `menu` of faults, with random strengths; scenarios/swarm.py."""
+
+    menu: tuple[str, ...] | Literal["default"] = "default"
+    share: Share = 0.15
 
 
 class Threshold(Part):
@@ -382,6 +459,11 @@ def _moment(value: object) -> object:
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return value
+
+
+def _switched(value: object) -> object:
+    """`swarm: true` is a swarm with everything at its default."""
+    return {} if value is True else None if value is False else value
 
 
 def _or_from_file(value: object) -> object:
@@ -402,9 +484,11 @@ class Scenario(Part):
     integration: dict[str, Any] = {}
     freshness: dict[str, Duration] = Field(default={}, validate_default=True)
     faults: tuple[FaultSpec, ...] = ()
+    swarm: Annotated[Swarm | None, BeforeValidator(_switched)] = None
     thresholds: tuple[Threshold, ...] = ()
     expects: tuple[str, ...] = ()
     drain_limit_us: Duration = Field(default=86_400_000_000, alias="drain_limit")
+    gauges_every_us: Duration = Field(default=300_000_000, alias="gauges_every")
     checks: tuple[str, ...] | None = None
 
     @field_validator("starts_at")

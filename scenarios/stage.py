@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from wsgiref.types import WSGIApplication
 
 from contracts.validation import Contract
 from integration.bootstrap import Parts, Ports, Settings, SettingsError, build
+from scenarios.application import ForeignApp
+from scenarios.application import attach as attach_foreign
 from scenarios.demand import Demand
 from scenarios.errors import ScenarioError
 from scenarios.spec import CHANNELS, PARTNERS, Scenario
@@ -112,9 +114,18 @@ class Stage:
 
 
 def set_stage(
-    scenario: Scenario, demand: Demand, seed: int, evidence: EvidenceWriter, database: Path, parts: Parts
+    scenario: Scenario,
+    demand: Demand,
+    seed: int,
+    evidence: EvidenceWriter,
+    database: Path,
+    parts: Parts,
+    app: ForeignApp | None = None,
 ) -> Stage:
-    """Build the world of a scenario and put everybody on the network. `parts` may hold a mutant's."""
+    """Build the world of a scenario and put everybody on the network.
+
+    `parts` may hold a mutant's; `app` stands in place of the reference integration.
+    """
     faults = scenario.fault_plan(demand.starts_at_us, demand.ends_at_us)
     latency = (scenario.network.least_us, scenario.network.most_us)
     world = World(seed, demand.starts_at_us, evidence, faults, latency)
@@ -134,7 +145,11 @@ def set_stage(
     _attach(world, "erp", lambda: create_erp(stage.erp).wsgi_app)
     _attach(world, THREEPL, lambda: create_threepl(stage.threepl).wsgi_app)
     _attach(world, "carrier", lambda: create_carrier(stage.carrier).wsgi_app)
-    _attach(world, "integration", lambda: _start_integration(world, stage.settings, parts))
+    if app is None:
+        _attach(world, "integration", lambda: _start_integration(world, stage.settings, parts))
+    else:
+        settings = foreign_settings(scenario, keys, database)
+        attach_foreign(world, "integration", app, settings, _routes("integration"))
     return stage
 
 
@@ -173,6 +188,19 @@ def settings_of(scenario: Scenario, keys: Keys, database: Path) -> Settings:
     )
 
 
+def foreign_settings(scenario: Scenario, keys: Keys, database: Path) -> dict[str, Any]:
+    """What an application in place of the integration is told: plain data, nothing of ours."""
+    return {
+        "url": "http://integration",
+        "partners": {partner: f"http://{partner}" for partner in PARTNERS},
+        "credentials": dict(keys.integration_at),
+        "webhook_secrets": dict(keys.webhook_secrets),
+        "channel_tokens": {token: "operations" if name == MONITOR else name for name, token in keys.channels.items()},
+        "database": str(database),
+        "options": dict(scenario.integration),
+    }
+
+
 def _start_integration(world: World, settings: Settings, parts: Parts) -> WSGIApplication:
     ports = world.ports("integration")
     application = build(Ports(ports.clock, ports.http, ports.tasks, ports.ids, ports.gate), settings, parts)
@@ -181,8 +209,11 @@ def _start_integration(world: World, settings: Settings, parts: Parts) -> WSGIAp
 
 
 def _attach(world: World, host: str, factory: Callable[[], WSGIApplication]) -> None:
-    routes = [(operation.method, operation.path) for operation in Contract.load(CONTRACT_OF[host]).operations]
-    world.network.attach(host, factory, routes)
+    world.network.attach(host, factory, _routes(host))
+
+
+def _routes(host: str) -> list[tuple[str, str]]:
+    return [(operation.method, operation.path) for operation in Contract.load(CONTRACT_OF[host]).operations]
 
 
 def _profile_of(scenario: Scenario, partner: str) -> tuple[str, dict[str, object]]:

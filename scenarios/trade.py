@@ -7,6 +7,8 @@ Credit limits, segments, cases, weights and categories are not in order files an
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 from faker import Faker
 
@@ -25,6 +27,7 @@ CASED_SHARE = 0.6
 REDUCED_SHARE = 0.05
 KEY_SHARE, MEDIUM_SHARE = 0.05, 0.20
 POOL = 300
+FAKER_SEED = 1
 EXPORT = "EXPORT"
 
 COUNTRIES = {
@@ -150,18 +153,32 @@ class PriceBook:
         return entries
 
 
+@dataclass(frozen=True)
+class _Pool:
+    """Names and addresses to choose from."""
+
+    companies: tuple[str, ...]
+    places: tuple[tuple[str, str, str], ...]
+    people: tuple[str, ...]
+
+
+@cache
+def _pool() -> _Pool:
+    """Made by Faker once per process, because Faker is slow, and the same for all seeds, which choose from it."""
+    faker = Faker("en_GB")
+    faker.seed_instance(FAKER_SEED)
+    companies = tuple(faker.company() for _ in range(POOL))
+    places = tuple((faker.street_address().replace("\n", ", "), faker.city(), faker.postcode()) for _ in range(POOL))
+    return _Pool(companies, places, tuple(faker.name() for _ in range(POOL)))
+
+
 class AddressBook:
-    """Names and addresses from a pool, made by Faker under a seed of our own; the pool, because Faker is slow."""
+    """Who trades under which name and lives where, by keyed chance from a pool."""
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
-        faker = Faker("en_GB")
-        faker.seed_instance(chance.bits("addresses"))
-        self._companies = [faker.company() for _ in range(POOL)]
-        self._places = [
-            (faker.street_address().replace("\n", ", "), faker.city(), faker.postcode()) for _ in range(POOL)
-        ]
-        self._people = [faker.name() for _ in range(POOL)]
+        pool = _pool()
+        self._companies, self._places, self._people = pool.companies, pool.places, pool.people
 
     def company(self, customer_id: str) -> str:
         """The name that a customer trades under."""

@@ -14,8 +14,9 @@ caller: the check's outcome, and the verdict's, is then `broken`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -27,6 +28,7 @@ from scenarios.thresholds import METRICS, Threshold, parse, percentile_name
 
 CHECKS = Path(__file__).parent / "checks"
 MOST_COUNTEREXAMPLES = 10
+_FACT = "facts."
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
 
 Outcome: TypeAlias = Literal["holds", "violated", "inconclusive", "broken"]
@@ -42,7 +44,9 @@ class VerdictError(ScenarioError):
 
 @dataclass(frozen=True)
 class CheckFile:
-    """A check as written. `requires` are kinds of evidence; `judges` is `target`, or `simulators` for a self-check."""
+    """A check as written. `requires` are kinds of evidence, or facts as `facts.NAME`; `judges` is `target`, or
+    `simulators` for a self-check; `applies_when` says of a rare thing that a run may well lack, else empty.
+    """
 
     name: str
     holds_when: str
@@ -51,6 +55,8 @@ class CheckFile:
     judges: str
     examined: str
     counterexamples: str
+    applies_when: str = ""
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,16 @@ class MetricFile:
     requires: tuple[str, ...]
     yields: str
     query: str
+    notes: str = ""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found. Counterexamples are the first, the worst and the last, then the next worst, at most ten."""
+    """What a check found. Counterexamples are the first, the worst and the last, then the next worst, at most ten.
+
+    `observable` is False where the run lacks evidence that the check needs. Where `decides` is False the check, being
+    inconclusive, does not tell on the verdict: nobody asked for it by name, and what it needs was never promised.
+    """
 
     name: str
     holds_when: str
@@ -79,6 +90,8 @@ class CheckResult:
     seconds: float
     judges: str = "target"
     reason: str = ""
+    observable: bool = True
+    decides: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,10 +117,32 @@ class ThresholdResult:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How a verdict is come by, which never changes what a check finds.
+
+    `metrics` are measured or left out; `threads` None takes all processors; without `optimizer` the database runs each
+    query as written, which is quicker where rows are few; `seen` also asks for all that an expectation may name.
+    """
+
+    metrics: bool = True
+    threads: int | None = None
+    optimizer: bool = True
+    seen: bool = False
+
+
+THOROUGH = Effort()
+BRISK = Effort(metrics=False, threads=1, optimizer=False, seen=True)
+"""For one of many small runs, of which the checks alone are wanted."""
+
+
+@dataclass(frozen=True)
 class Verdict:
+    """`seen` are the names that an expectation `seen:NAME` would find, where they were asked for."""
+
     checks: tuple[CheckResult, ...]
     metrics: tuple[MetricResult, ...]
     thresholds: tuple[ThresholdResult, ...]
+    seen: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -116,7 +151,7 @@ class Verdict:
             return "broken"
         if any(check.outcome == "violated" for check in self.checks):
             return "violated"
-        unknown = [check for check in self.checks if check.outcome == "inconclusive"]
+        unknown = [check for check in self.checks if check.outcome == "inconclusive" and check.decides]
         if unknown or any(threshold.holds is None for threshold in self.thresholds):
             return "inconclusive"
         return "holds"
@@ -133,30 +168,41 @@ class Verdict:
         return {
             "outcome": self.outcome,
             "exit_code": self.exit_code,
+            "not_observable": [check.name for check in self.checks if not check.observable],
             "checks": [asdict(check) | {"counterexamples": list(check.counterexamples)} for check in self.checks],
             "metrics": [asdict(metric) for metric in self.metrics],
             "thresholds": [asdict(threshold) for threshold in self.thresholds],
         }
 
 
-def judge(directory: Path, thresholds: Sequence[tuple[str, str]] = (), checks: Sequence[str] | None = None) -> Verdict:
+def judge(
+    directory: Path,
+    thresholds: Sequence[tuple[str, str]] = (),
+    checks: Sequence[str] | None = None,
+    effort: Effort = THOROUGH,
+) -> Verdict:
     """The verdict on the run in `directory`. `thresholds` are (metric, expression); `checks` None means all of them.
 
     Raises `VerdictError` or `ThresholdError` before any evidence is read when one of them does not exist.
     """
+    assert effort.metrics or not thresholds, "thresholds need metrics"
     limits = [parse(metric, expression) for metric, expression in thresholds]
     chosen = _choose(checks)
-    metrics = list_metrics()
-    database = open_run(directory)
+    metrics = list_metrics() if effort.metrics else ()
+    database = open_run(directory, effort.threads)
     try:
+        if not effort.optimizer:
+            database.execute("PRAGMA disable_optimizer")
         prepare(database)
-        results = tuple(run_check(database, check) for check in chosen)
+        missing = missing_evidence(directory, database)
+        results = tuple(run_check(database, check, missing, checks is not None) for check in chosen)
         measured, failed = _measure_all(database, metrics, limits)
+        seen = _seen(database) if effort.seen else ()
     except duckdb.Error as error:
         return Verdict((_broken("prepare", "the shared tables can be made", error),), (), ())
     finally:
         database.close()
-    return Verdict(results + failed, measured, tuple(_compare(limit, measured) for limit in limits))
+    return Verdict(results + failed, measured, tuple(_compare(limit, measured) for limit in limits), seen)
 
 
 def list_checks() -> tuple[CheckFile, ...]:
@@ -175,13 +221,31 @@ def prepare(database: duckdb.DuckDBPyConnection) -> None:
         database.execute(file.read_text("utf-8"))
 
 
-def run_check(database: duckdb.DuckDBPyConnection, check: CheckFile) -> CheckResult:
-    """Judge one check on a prepared database."""
+def missing_evidence(directory: Path, database: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """What checks require and the run in `directory` does not have: kinds without a file, facts that were not told."""
+    kinds = {kind for kind in COLUMNS if not (directory / f"{kind}.ndjson").exists()}
+    told = {name for (name,) in database.execute("SELECT DISTINCT fact FROM facts").fetchall()}
+    needed = {name for check in list_checks() for name in check.requires if name.startswith(_FACT)}
+    return frozenset(kinds | {name for name in needed if name.removeprefix(_FACT) not in told})
+
+
+def run_check(
+    database: duckdb.DuckDBPyConnection, check: CheckFile, missing: Collection[str] = (), demanded: bool = True
+) -> CheckResult:
+    """Judge one check on a prepared database. `missing` is evidence that the run lacks; a check that is not `demanded`
+    by name may be not observable, or find that its rare thing never came, without telling on the verdict.
+    """
+    lacks = [name for name in check.requires if name in missing]
+    if lacks:
+        reason = f"not observable: the run has no {', '.join(lacks)}"
+        return CheckResult(
+            check.name, check.holds_when, "inconclusive", 0, 0, (), 0.0, check.judges, reason, False, demanded
+        )
     started = time.perf_counter()
     examined, violations = 0, 0
     rows: tuple[dict[str, Any], ...] = ()
     outcome: Outcome = "inconclusive"
-    reason = "nothing to examine"
+    reason = f"nothing to examine: it applies when {check.applies_when}" if check.applies_when else "nothing to examine"
     try:
         if check.needs_quiet and not _is_quiet(database):
             reason = "quiet never came"
@@ -194,9 +258,10 @@ def run_check(database: duckdb.DuckDBPyConnection, check: CheckFile) -> CheckRes
                 outcome, reason = "holds", ""
     except duckdb.Error as error:
         outcome, reason = "broken", f"{check.name}: {error}"
-    seconds = time.perf_counter() - started
+    seconds = round(time.perf_counter() - started, 6)
+    decides = outcome != "inconclusive" or demanded or not check.applies_when
     return CheckResult(
-        check.name, check.holds_when, outcome, examined, violations, rows, round(seconds, 6), check.judges, reason
+        check.name, check.holds_when, outcome, examined, violations, rows, seconds, check.judges, reason, True, decides
     )
 
 
@@ -208,6 +273,11 @@ def _choose(names: Sequence[str] | None) -> tuple[CheckFile, ...]:
         if name not in known:
             raise VerdictError(f"unknown check {name!r}{nearest(name, known)}")
     return tuple(known[name] for name in names)
+
+
+def _seen(database: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    rows = database.execute("SELECT name FROM seen WHERE was_seen ORDER BY name").fetchall()
+    return tuple(name for (name,) in rows)
 
 
 def _is_quiet(database: duckdb.DuckDBPyConnection) -> bool:
@@ -321,17 +391,19 @@ def _compare(limit: Threshold, metrics: Sequence[MetricResult]) -> ThresholdResu
 def _read_check(file: Path) -> CheckFile:
     header, body = _read_header(file, ("name", "holds when", "requires", "needs quiet"))
     before, found, counterexamples = body.partition("-- counterexamples\n")
-    _, marked, examined = before.partition("-- examined\n")
+    notes, marked, examined = before.partition("-- examined\n")
     if not found or not marked:
         raise VerdictError("a check has a query under `-- examined` and one under `-- counterexamples`", file=str(file))
     return CheckFile(
         name=header["name"],
         holds_when=header["holds when"],
-        requires=_kinds(file, header["requires"]),
+        requires=_kinds(file, header["requires"], facts=True),
         needs_quiet=header["needs quiet"] == "yes",
         judges=header.get("judges", "target"),
         examined=_bare(examined),
         counterexamples=_bare(counterexamples),
+        applies_when=header.get("applies when", ""),
+        notes=_notes(notes),
     )
 
 
@@ -349,6 +421,7 @@ def _read_metric(file: Path) -> MetricFile:
         requires=_kinds(file, header["requires"]),
         yields=header["yields"],
         query=_bare(body),
+        notes=_notes(body),
     )
 
 
@@ -374,10 +447,16 @@ def _read_header(file: Path, needed: Sequence[str]) -> tuple[dict[str, str], str
     return header, "".join(lines[taken:])
 
 
-def _kinds(file: Path, text: str) -> tuple[str, ...]:
+def _notes(text: str) -> str:
+    """What a file says between its header and its first query, as one paragraph."""
+    comments = takewhile(lambda line: not line or line.startswith("--"), text.splitlines())
+    return " ".join(line.removeprefix("--").strip() for line in comments).strip()
+
+
+def _kinds(file: Path, text: str, facts: bool = False) -> tuple[str, ...]:
     kinds = tuple(part.strip() for part in text.split(","))
     for kind in kinds:
-        if kind not in COLUMNS:
+        if kind not in COLUMNS and not (facts and kind.startswith(_FACT)):
             raise VerdictError(f"requires unknown evidence {kind!r}{nearest(kind, COLUMNS)}", file=str(file))
     return kinds
 

@@ -15,7 +15,10 @@ from integration.messaging.outbox import Outbox
 from integration.messaging.outcomes import Defer, Done, ErrorClass, Outcome, Refused, Retry, Uncertain
 from integration.messaging.retry import RetryPolicy
 from integration.runtime import Clock, Tasks
-from integration.storage import Database, Transaction
+from integration.storage import Database, DatabaseFailed, Transaction
+
+# How soon the poller looks again when the database failed it.
+_DATABASE_RETRY_US = 1_000_000
 
 
 class Handler(Protocol):
@@ -75,7 +78,11 @@ class Dispatcher:
     def _poll(self, lane: Lane) -> None:
         while True:
             now_us = self.clock.now_us()
-            lane.sleep_until(now_us, self.poll_once(lane, now_us))
+            try:
+                next_us = self.poll_once(lane, now_us)
+            except DatabaseFailed:
+                next_us = now_us + _DATABASE_RETRY_US
+            lane.sleep_until(now_us, next_us)
 
     def poll_once(self, lane: Lane, now_us: int) -> int:
         """Bring what is due into memory; the answer is when to look again."""
@@ -117,18 +124,22 @@ class Dispatcher:
         try:
             self._settle(lane, message, outcome)
         except Exception as error:
-            self._settle(lane, message, Retry(f"effect failed: {error!r}", error_class=ErrorClass.PLATFORM))
+            self._set_back(lane, message, error)
 
     def _wait_for_admission(self, lane: Lane) -> None:
         while True:
             now_us = self.clock.now_us()
             wait_us = lane.budget.paused_us(now_us) or lane.breaker.admit(now_us)
-            if wait_us == 0:
-                break
-            self.clock.sleep(wait_us)
-        turn_us = lane.budget.reserve(now_us)
-        if turn_us:
+            if wait_us:
+                self.clock.sleep(wait_us)
+                continue
+            turn_us = lane.budget.reserve(now_us)
+            if turn_us == 0:
+                return
             self.clock.sleep(turn_us)
+            if not lane.budget.paused_us(self.clock.now_us()):
+                return
+            lane.breaker.abandon(self.clock.now_us())  # the partner asked for patience while this one waited its turn
 
     def _attempt(self, message: Message) -> Outcome:
         try:
@@ -166,6 +177,13 @@ class Dispatcher:
             case Defer(_, after_us):
                 attempts = max(message.attempts, 1) if message.maybe_sent else message.attempts
                 self._postpone(lane, message, attempts, after_us, None, None)
+
+    def _set_back(self, lane: Lane, message: Message, error: Exception) -> None:
+        """The effect of an outcome failed: try again, or when not even that can be noted, once the lease is over."""
+        try:
+            self._settle(lane, message, Retry(f"effect failed: {error!r}", error_class=ErrorClass.PLATFORM))
+        except DatabaseFailed:
+            lane.due_at(message.lease_until_us)
 
     def _finish(self, message: Message, answer: Mapping[str, Any]) -> None:
         with self.database.write() as tx:

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, insert, select
 from integration.domain.sourcing import Demand, Share, source
 from integration.process.desk import LOCKED_ORDER, Books, Desk, move_order_lines
 from integration.process.fulfillment import put_release
-from integration.storage import Transaction, audit, touch_order
+from integration.storage import DatabaseFailed, Transaction, audit, touch_order
 from integration.storage.tables import fulfillment_lines, fulfillments, order_lines, orders
 
 _OPEN = (
@@ -134,8 +134,11 @@ class Backorders:
         """Sweep for ever; a task."""
         while True:
             self._desk.clock.sleep(self._check_every_us)
-            while self.expire_once() == MOST_LINES:
-                pass
+            try:
+                while self.expire_once() == MOST_LINES:
+                    pass
+            except DatabaseFailed:
+                continue  # the next sweep finds them again
 
     def expire_once(self) -> int:
         """Give up backorders that are too old, at most MOST_LINES of them; the number of lines given up."""

@@ -8,13 +8,13 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from contracts.wire import parse_iso
-from integration.messaging.outcomes import Done
+from integration.messaging.outcomes import Done, Retry, Uncertain
 from integration.process.desk import FULFILLMENT, Desk, note, set_status
 from integration.process.partners import ThreePl
 from integration.process.progress import Progress, Shipment
 from integration.process.shipping import quantities
 from integration.runtime import ReadFailed
-from integration.storage import Transaction, audit, touch_order
+from integration.storage import DatabaseFailed, Transaction, audit, touch_order
 from integration.storage.tables import fulfillments, parcels
 
 _LAST_CHANGE = select(func.coalesce(func.max(fulfillments.c.event_sequence), 0).label("change")).where(
@@ -56,17 +56,30 @@ class ThreePlPoll:
         self._every_us = every_us
         self._retry_us = retry_us
         self._seen_change: int | None = None
+        self._asked_us = 0
 
     def run(self) -> None:
-        """Poll for ever; a task. After a failure the next poll comes sooner."""
+        """Poll for ever; a task."""
         while True:
-            self._desk.clock.sleep(self._every_us if self.poll_once() else min(self._every_us, self._retry_us))
+            self._desk.clock.sleep(self.once())
+
+    def once(self) -> int:
+        """Poll; the answer is how long to wait before the next time, which is sooner after a failure, but never sooner
+        than the 3PL asks for.
+        """
+        self._asked_us = 0
+        try:
+            was_read = self.poll_once()
+        except DatabaseFailed:
+            was_read = False
+        return max(self._every_us if was_read else min(self._every_us, self._retry_us), self._asked_us)
 
     def poll_once(self) -> bool:
         """Take in everything that changed since the last time; False when the 3PL could not be read to the end."""
         for _ in range(_MOST_PAGES):
             outcome = self._threepl.changes(self._since(), _PAGE)
             if not isinstance(outcome, Done):
+                self._asked_us = outcome.after_us if isinstance(outcome, Retry | Uncertain) else 0
                 return False
             items = outcome.answer["items"]
             if items and not self._take_in(items):
@@ -86,7 +99,8 @@ class ThreePlPoll:
         if any(item["shipments"] or any(line["short"] for line in item["lines"]) for item in items):
             try:
                 self._read_stock()
-            except ReadFailed:
+            except ReadFailed as failure:
+                self._asked_us = failure.after_us
                 return False
         for item in items:
             with self._desk.database.write() as tx:

@@ -13,6 +13,7 @@ from integration.process.inventory import Reconciliation
 from integration.process.reference import ReferenceSync
 from integration.runtime import Clock, ReadFailed, Tasks
 from integration.settings import Settings
+from integration.storage import DatabaseFailed
 
 # Loops begin this far apart, so that they do not all call at the same instant for ever.
 _STAGGER_US = 250_000
@@ -72,6 +73,8 @@ class Upkeep:
             work()
         except ReadFailed as failure:
             return min(every_us, max(self._settings.reconcile_retry_us, failure.after_us))
+        except DatabaseFailed:
+            return min(every_us, self._settings.reconcile_retry_us)
         return every_us
 
     def _refresh(self, node: str) -> None:

@@ -26,6 +26,13 @@ class StorageError(IntegrationError):
     """The database can't be used as asked."""
 
 
+class DatabaseFailed(StorageError):
+    """The database could not do it now: locked, a serialization failure, a lost connection.
+
+    After a lost connection what was written may stand all the same: look, or repeat under the same key.
+    """
+
+
 class Transaction:
     """One open transaction. Rows come back as named tuples with the columns' names."""
 
@@ -108,7 +115,8 @@ class Database:
             self._engine = self._make_engine(url)
         except sa.exc.ArgumentError as error:
             raise StorageError(f"database url {url!r} can't be used: {error}") from error
-        self.statements = Statements(self._engine.dialect)
+        self.statements = Statements.for_sqlite() if self._is_sqlite else Statements(self._engine.dialect)
+        self._passing: type[Exception] = self._engine.dialect.loaded_dbapi.OperationalError
         self._crashed = False
         self._writer: PoolProxiedConnection | None = None
         self._readers: list[PoolProxiedConnection] = []
@@ -138,9 +146,21 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """A transaction that may write: commits at the end of the block, rolls back when it raises."""
+        """A transaction that may write: commits at the end of the block, rolls back when it raises.
+
+        Raises DatabaseFailed for what may pass; then nothing was done, unless the connection was lost at the commit.
+        """
+        try:
+            with self._written() as transaction:
+                yield transaction
+        except self._passing as error:
+            raise DatabaseFailed(f"the database failed: {error}") from error
+        for callback in transaction._after_commit:
+            callback()
+
+    @contextmanager
+    def _written(self) -> Iterator[Transaction]:
         self._gate.begin(True)
-        transaction: Transaction | None = None
         try:
             connection = self._take_writer()
             transaction = Transaction(self._begin(connection, self._begin_write), self.statements, True)
@@ -155,8 +175,6 @@ class Database:
                 self._give_back(connection)
         finally:
             self._gate.end()
-        for callback in transaction._after_commit:
-            callback()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

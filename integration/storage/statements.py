@@ -1,4 +1,4 @@
-"""Core statements, compiled once per database to text and positional parameters.
+"""Core statements, compiled once per kind of database to text and positional parameters.
 
 SQLAlchemy's own execution spends some 30 us a statement on what never changes between two executions. Here a statement
 is compiled by SQLAlchemy for the dialect at hand, once, and then run on the driver's cursor. Constants inside a
@@ -8,10 +8,12 @@ statement become part of its text, so that partial indexes apply; what is bound 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BindParameter, Executable
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -40,6 +42,12 @@ class Statements:
         self._dialect = dialect
         self._plain: dict[object, Prepared] = {}
         self._list_names: dict[object, tuple[str, ...]] = {}
+
+    @staticmethod
+    @cache
+    def for_sqlite() -> "Statements":
+        """One for all SQLite databases of a process: statements are made at import, and their texts never differ."""
+        return Statements(SQLiteDialect_pysqlite())
 
     def prepare(self, statement: Executable, params: Params) -> Prepared:
         """The compiled form of `statement` for these parameter names and list lengths."""

@@ -14,6 +14,7 @@ FROM (
         -- a client knows of an acceptance when its first `ok` answer has arrived
         min(completed_at_us) FILTER (WHERE outcome = 'ok') AS first_ok_us,
         arg_min(order_id, completed_at_us) FILTER (WHERE outcome = 'ok') AS order_id,
+        arg_min(order_status, completed_at_us) FILTER (WHERE outcome = 'ok') AS first_status,
         arg_min(answer_lines, completed_at_us) FILTER (WHERE outcome = 'ok') AS answer_lines,
         bool_and(outcome = 'fail') AS all_failed
     FROM operations
@@ -21,20 +22,43 @@ FROM (
     GROUP BY customer_id, order_reference
 );
 
--- What was asked, per line, in base units. A client that sends two payloads for one intent asked for the larger.
+-- The keys under which an order was asked for. Only one that did not fail for certain may have made an order.
+CREATE TABLE order_keys AS
+SELECT
+    customer_id,
+    order_reference,
+    key,
+    bool_and(outcome = 'fail') AS failed,
+    min(invoked_at_us) AS first_invoked_us,
+    min(order_id) FILTER (WHERE outcome = 'ok') AS order_id
+FROM operations
+WHERE operation = 'place_order'
+GROUP BY customer_id, order_reference, key;
+
+-- What was asked, per line, in base units, under keys that may have made an order (under any, where all failed). A
+-- client that sends two such payloads for one intent asked for the larger.
 CREATE TABLE asked AS
 SELECT i.intent, l.line_no, max(l.sku) AS sku, max(l.quantity) AS quantity
 FROM (
-    SELECT customer_id, order_reference, unnest(lines) AS l
+    SELECT customer_id, order_reference, key, unnest(lines) AS l
     FROM operations
     WHERE operation = 'place_order'
 ) AS o
 JOIN intents AS i USING (customer_id, order_reference)
+SEMI JOIN (
+    SELECT customer_id, order_reference, key FROM order_keys WHERE NOT failed
+    UNION ALL
+    SELECT k.customer_id, k.order_reference, k.key
+    FROM order_keys AS k JOIN intents AS n USING (customer_id, order_reference)
+    WHERE n.all_failed
+) AS may
+    ON may.customer_id = o.customer_id AND may.order_reference = o.order_reference
+    AND may.key IS NOT DISTINCT FROM o.key
 GROUP BY i.intent, l.line_no;
 
 -- What was promised, per line, in the first `ok` answer. Here ordered = confirmed + backordered.
 CREATE TABLE promises AS
-SELECT intent, l.line_no, l.sku, l.ordered, l.confirmed, l.backordered
+SELECT intent, l.line_no, l.sku, l.ordered, l.confirmed, l.backordered, l.unit_price_minor, l.tax_rate_bp
 FROM (SELECT intent, unnest(answer_lines) AS l FROM intents WHERE first_ok_us IS NOT NULL);
 
 CREATE TABLE promised AS

@@ -5,7 +5,8 @@
 -- needs quiet: yes
 --
 -- When quiet, everything ended and nothing is committed. Orders that stay open all the same (dead-lettered ones) may
--- hold what they still promise, at whichever node: by so much the published number may be lower.
+-- hold what they still promise: at the node whose books show their release open, and what no release shows at whichever
+-- node. By so much the published number may be lower.
 
 -- examined
 SELECT sku, node FROM final WHERE read = 'availability' AND node IN (SELECT node FROM nodes)
@@ -28,7 +29,34 @@ expected AS (
     JOIN freshness AS f USING (node)
     GROUP BY b.node, b.sku
 ),
-still_open AS (SELECT sku, sum(confirmed) AS quantity FROM final_lines GROUP BY sku),
+still_open AS (
+    SELECT intent, sku, sum(confirmed) AS quantity FROM final_lines GROUP BY intent, sku HAVING sum(confirmed) > 0
+),
+released AS (
+    SELECT b.intent, b.sku, b.node, greatest(sum(b.quantity), 0) AS quantity
+    FROM (
+        SELECT
+            intent, sku, partner AS node,
+            CASE WHEN kind = 'release_accepted' THEN quantity ELSE -abs(quantity) END AS quantity
+        FROM books
+        WHERE kind IN ('release_accepted', 'release_rejected', 'release_cancelled', 'short', 'shipped')
+    ) AS b
+    SEMI JOIN still_open AS o ON o.intent = b.intent AND o.sku = b.sku
+    GROUP BY b.intent, b.sku, b.node
+),
+at_node AS (
+    SELECT r.sku, r.node, sum(least(r.quantity, o.quantity)) AS quantity
+    FROM released AS r
+    JOIN still_open AS o ON o.intent = r.intent AND o.sku = r.sku
+    GROUP BY r.sku, r.node
+),
+anywhere AS (
+    SELECT o.sku, sum(greatest(o.quantity - coalesce(r.quantity, 0), 0)) AS quantity
+    FROM still_open AS o
+    LEFT JOIN (SELECT intent, sku, sum(quantity) AS quantity FROM released GROUP BY intent, sku) AS r
+        ON r.intent = o.intent AND r.sku = o.sku
+    GROUP BY o.sku
+),
 published AS (
     SELECT node, sku, arg_max(available, seq) AS available, max(at_us) AS at_us
     FROM final
@@ -39,11 +67,12 @@ compared AS (
     SELECT
         coalesce(e.node, p.node) AS node, coalesce(e.sku, p.sku) AS sku,
         greatest(coalesce(e.available, 0), 0) AS highest,
-        greatest(coalesce(e.available, 0) - coalesce(o.quantity, 0), 0) AS lowest,
+        greatest(coalesce(e.available, 0) - coalesce(n.quantity, 0) - coalesce(o.quantity, 0), 0) AS lowest,
         p.available AS published, coalesce(p.at_us, e.at_us) AS at_us
     FROM expected AS e
     FULL JOIN published AS p ON p.node = e.node AND p.sku = e.sku
-    LEFT JOIN still_open AS o ON o.sku = coalesce(e.sku, p.sku)
+    LEFT JOIN at_node AS n ON n.sku = coalesce(e.sku, p.sku) AND n.node = coalesce(e.node, p.node)
+    LEFT JOIN anywhere AS o ON o.sku = coalesce(e.sku, p.sku)
 )
 SELECT
     CASE

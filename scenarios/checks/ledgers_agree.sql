@@ -4,7 +4,9 @@
 -- requires: ledger, facts
 -- needs quiet: yes
 --
--- A label that is neither used nor voided shows as parcel content that was never shipped.
+-- Labels are compared by order line and one by one, so that one that is neither used nor voided does not hide behind
+-- another's line. One is used when goods left under its tracking number, or when it is the first live one of a parcel
+-- that the node packed for a release that left (a node does not book shipments of many parcels by parcel).
 
 -- examined
 SELECT DISTINCT customer_id, order_reference, shipment_id, line_no FROM books
@@ -37,6 +39,43 @@ parcel_lines AS (
     )
     GROUP BY customer_id, order_reference, line_no
 ),
+departures AS (
+    SELECT DISTINCT customer_id, order_reference, partner, business_key, tracking_number
+    FROM books WHERE kind = 'shipped' AND partner IN (SELECT node FROM labelling)
+),
+packed AS (
+    SELECT DISTINCT p.parcel_id, p.customer_id, p.order_reference
+    FROM books AS p
+    SEMI JOIN (SELECT * FROM departures WHERE tracking_number IS NULL) AS d
+        ON d.partner = p.partner AND d.business_key = p.business_key
+    WHERE p.kind = 'packed'
+),
+live_labels AS (
+    SELECT
+        customer_id, order_reference, parcel_id, tracking_number, at_us,
+        row_number() OVER (PARTITION BY parcel_id ORDER BY at_us, tracking_number) AS place
+    FROM books
+    WHERE kind = 'label' AND tracking_number NOT IN (SELECT tracking_number FROM voided)
+),
+idle_labels AS (
+    SELECT l.*
+    FROM live_labels AS l
+    ANTI JOIN departures AS d ON d.tracking_number = l.tracking_number
+    ANTI JOIN packed AS p ON p.parcel_id = l.parcel_id AND l.place = 1
+    -- of an order whose node names its parcels
+    SEMI JOIN (
+        SELECT customer_id, order_reference FROM books WHERE kind = 'packed'
+        UNION ALL
+        SELECT customer_id, order_reference FROM departures WHERE tracking_number IS NOT NULL
+    ) AS n ON n.customer_id = l.customer_id AND n.order_reference = l.order_reference
+),
+unlabelled AS (
+    SELECT d.customer_id, d.order_reference, d.tracking_number, max(b.at_us) AS at_us, -sum(b.quantity) AS quantity
+    FROM (SELECT * FROM departures WHERE tracking_number IS NOT NULL) AS d
+    ANTI JOIN live_labels AS l ON l.tracking_number = d.tracking_number
+    JOIN books AS b ON b.kind = 'shipped' AND b.partner = d.partner AND b.tracking_number = d.tracking_number
+    GROUP BY d.customer_id, d.order_reference, d.tracking_number
+),
 tracking AS (
     SELECT tracking_number, count(DISTINCT parcel_id) AS parcels, max(at_us) AS at_us,
         arg_max(customer_id, at_us) AS customer_id, arg_max(order_reference, at_us) AS order_reference
@@ -60,6 +99,12 @@ SELECT
     {'shipped': shipped::BIGINT, 'confirmed': NULL, 'invoiced': NULL, 'labelled': labelled::BIGINT}
 FROM parcel_lines
 WHERE labelled <> shipped AND EXISTS (SELECT 1 FROM labelling)
+UNION ALL
+SELECT 'label_idle', at_us, 1, customer_id, order_reference, NULL, '', tracking_number, NULL FROM idle_labels
+UNION ALL
+SELECT
+    'label_not_live', at_us, quantity::BIGINT, customer_id, order_reference, NULL, '', tracking_number, NULL
+FROM unlabelled
 UNION ALL
 SELECT 'tracking_number_shared', at_us, parcels, customer_id, order_reference, NULL, '', tracking_number, NULL
 FROM tracking

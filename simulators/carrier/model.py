@@ -152,9 +152,11 @@ class Books:
         labels = self._by_reference.get(label_reference, ())
         return next((label for label in labels if label.status is LabelStatus.ACTIVE), None)
 
-    def buy(self, command: BuyLabel, label_id: str, tracking_number: str) -> tuple[Label, bool]:
-        """The label, and whether it is new; a voided label does not stand in the way of a new one."""
-        standing = self.standing(command.label_reference)
+    def buy(
+        self, command: BuyLabel, label_id: str, tracking_number: str, forgotten: bool = False
+    ) -> tuple[Label, bool]:
+        """The label, and whether it is new; a voided label, or one that is `forgotten`, does not stand in the way."""
+        standing = None if forgotten else self.standing(command.label_reference)
         if standing is not None and self._duplicates is DuplicatePolicy.RETURN_EXISTING:
             return standing, False
         if standing is not None and self._duplicates is DuplicatePolicy.REJECT:

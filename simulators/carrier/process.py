@@ -33,6 +33,7 @@ from simulators.partnerkit import (
     service_time_us,
 )
 from simulators.partnerkit.limits import LimitSettings
+from simulators.partnerkit.memory import Memory
 
 _MINUTE_US = 60_000_000
 _HOUR_US = 60 * _MINUTE_US
@@ -123,8 +124,9 @@ class Carrier:
         self.ledger = Ledger(world, name)
         self.desk = Desk(world, name, profile.desk)
         self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
-        self.limit = RateLimit(world, profile.quota)
+        self.limit = RateLimit(world, profile.quota, name)
         self.webhooks = Webhooks(world, name, profile.webhooks, self.ledger)
+        self._memory = Memory(world, name)
         self.scans = 0
         self._writes_in_work = 0
         self._travelling = 0
@@ -151,7 +153,10 @@ class Carrier:
         with self._writing(self.profile.label, "carrier-label", command.label_reference):
             number = len(self.books.labels) + 1
             digits = self.world.chance.hex(6, "carrier-label-id", number)
-            label, new = self.books.buy(command, f"LBL-{number:06d}-{digits}", f"PK{number:09d}GB{digits.upper()}")
+            forgotten = self._memory.forgot(command.label_reference)
+            label, new = self.books.buy(
+                command, f"LBL-{number:06d}-{digits}", f"PK{number:09d}GB{digits.upper()}", forgotten
+            )
             if new:
                 self._enter_label(label)
         return label, new
@@ -164,7 +169,23 @@ class Carrier:
         return label
 
     def collect(self, tracking_numbers: Sequence[str]) -> None:
-        """The parcels that a warehouse hands over at its dock; from now on they travel and are scanned."""
+        """The parcels that a warehouse hands over at its dock; from now on they travel and are scanned.
+
+        A departure that the carrier misses is collected a day later, or when the fault says.
+        """
+        missed = self.world.faults.in_force("missed_pickup", self.name)
+        if missed is not None:
+            self.world.faults.record(missed, f"{len(tracking_numbers)} parcels left at the dock")
+            later = self._collect_later(tracking_numbers, missed.delay_us or _DAY_US)
+            self.world.process("missed pickup", later, self.name)
+            return
+        self._take_over(tracking_numbers)
+
+    def _collect_later(self, tracking_numbers: Sequence[str], delay_us: int) -> Generator[simpy.Event, None, None]:
+        yield self.world.env.timeout(delay_us)
+        self._take_over(tracking_numbers)
+
+    def _take_over(self, tracking_numbers: Sequence[str]) -> None:
         for tracking_number in tracking_numbers:
             try:
                 label = self.books.collect(tracking_number)

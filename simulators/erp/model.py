@@ -294,10 +294,13 @@ class Books:
         except KeyError:
             raise NotFound(f"no customer {customer_id!r}") from None
 
-    def book_order(self, command: BookOrder, erp_order_id: str, now_us: int) -> tuple[SalesOrder, bool]:
-        """The sales order, and whether it is new; what happens to a repeated reference is the duplicate policy."""
+    def book_order(
+        self, command: BookOrder, erp_order_id: str, now_us: int, forgotten: bool = False
+    ) -> tuple[SalesOrder, bool]:
+        """The sales order, and whether it is new; what happens to a repeated reference is the duplicate policy. One
+        that is `forgotten` is not recognized."""
         reference = (command.customer_id, command.order_reference)
-        standing = self._by_reference.get(reference)
+        standing = None if forgotten else self._by_reference.get(reference)
         if standing and self._duplicates is DuplicatePolicy.RETURN_EXISTING:
             return standing[0], False
         if standing and self._duplicates is DuplicatePolicy.REJECT:

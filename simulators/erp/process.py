@@ -31,6 +31,7 @@ from simulators.partnerkit import (
     service_time_us,
 )
 from simulators.partnerkit.limits import LimitSettings
+from simulators.partnerkit.memory import Memory
 
 DEFAULT_CREDENTIALS = {"integration": "secret-erp"}
 
@@ -79,7 +80,8 @@ class Erp:
         self.tokens = Tokens(
             world, name, credentials or DEFAULT_CREDENTIALS, profile.token_lifetime, profile.stale_token
         )
-        self.limit = RateLimit(world, profile.quota)
+        self.limit = RateLimit(world, profile.quota, name)
+        self._memory = Memory(world, name)
         self._writes_in_work = 0
 
     def start(self) -> None:
@@ -98,9 +100,9 @@ class Erp:
         """The sales order, and whether this call created it."""
         key = (command.customer_id, command.order_reference)
         with self._writing(self.profile.create, "erp-create", *key, lines=len(command.lines)):
-            order, new = self.books.book_order(
-                command, self._identity("SO", len(self.books.orders)), self.world.now_us()
-            )
+            erp_order_id = self._identity("SO", len(self.books.orders))
+            forgotten = self._memory.forgot(*key)
+            order, new = self.books.book_order(command, erp_order_id, self.world.now_us(), forgotten)
             if new:
                 self._enter_order(order, correlation_id)
         return order, new
@@ -240,6 +242,7 @@ class Erp:
                 sku=line.sku,
                 quantity=line.quantity,
                 amount_minor=line.net_minor,
+                tax_minor=line.tax_minor,
                 currency=invoice.currency,
                 shipment_id=invoice.shipment_id,
                 correlation_id=correlation_id,

@@ -6,7 +6,7 @@ from simulators.kernel.evidence import EvidenceWriter
 from simulators.kernel.faults import Fault, Faults
 from simulators.kernel.network import Answer, Network
 from simulators.kernel.ports import Ports
-from simulators.kernel.tasks import KernelError, TaskFailed
+from simulators.kernel.tasks import EscapedWorld, KernelError, TaskFailed
 from simulators.kernel.world import World
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "SECOND",
     "Answer",
     "Chance",
+    "EscapedWorld",
     "EvidenceWriter",
     "Fault",
     "Faults",

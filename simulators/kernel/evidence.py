@@ -57,7 +57,12 @@ class EvidenceWriter:
         self._closed = False
 
     def row(self, kind: str, /, **columns: Any) -> None:
-        """Add one row; `seq` is added here. A kind or column that is not declared is a bug of the caller: KeyError."""
+        """Add one row; `seq` is added here. A kind or column that is not declared is a bug of the caller: KeyError.
+
+        What a world still does while it is unwound, after `close`, is no evidence.
+        """
+        if self._closed:
+            return
         file = self._files[kind]
         if not columns.keys() <= file.columns:
             unknown = sorted(columns.keys() - file.columns)

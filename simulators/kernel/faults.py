@@ -9,12 +9,44 @@ Kinds on an edge (`source` to `target`, narrowed by `method`, `route` and, for w
   cut            the connection breaks on the leg of `direction`; on the reply leg the work was done
   delay          the leg of `direction` takes `delay_us` longer: what was sent later overtakes it
   duplicate      the request arrives `copies` times more, each `delay_us` later than the one before
+  late_copy      a duplicate that comes very late: after `delay_us`, three hours unless given
   latency        both legs take `strength` times as long
+  latency_tail   the leg of `direction` takes longer by a Pareto tail from `delay_us` on, capped at 100 times that
+  garbled        the body on the leg of `direction` is cut or overwritten; its length is told right
+  hold           what is sent in the window is held and released in a burst at its end, on the leg of `direction`
+  partition      nothing passes from source to target: neither its requests nor its answers
+  error_before   503 overloaded in place of the work
+  error_after    500 internal-error in place of the answer, after the work
+  throttle       429 rate-limited in place of the work; with a Retry-After of `delay_us`, or without when that is 0
+  token_expired  401 token-expired in place of the work
+  error_in_200   200 with an error in its body; by `direction` in place of the work, or of the answer after it
+  schema_drift   a member of the answer, or of the body of a webhook named by `event`, is added, missing or retyped
+Kinds on an edge that the sender of webhooks plays:
+  unsigned       an attempt carries no signature
+  badly_signed   an attempt is signed with another secret
+  never_sent     the event is not sent at all
 Kinds on a host, for their window:
   outage         connections to it are refused
-  crash          its tasks end where they stand, open transactions roll back; at the window's end it starts again
-  slowdown       its service times are multiplied by `strength`; asked for by the partner
-  short_pick     this share of lines more is picked short; asked for by the partner
+  frozen         connections are accepted and nothing is answered until the window ends; then the work is done
+  crash          its tasks end where they stand, open transactions roll back; at the window's end it starts again. With
+                 `at` it crashes at the transaction boundaries selected and starts again `delay_us` later
+  pause          its tasks make no progress until the window ends, then go on as if nothing had been
+  clock_skew     its clock is off by `delay_us`, which may be negative
+  db_locked      a write transaction cannot begin
+  db_serialization  a transaction fails at its commit and is rolled back
+  db_ack_lost    a transaction commits, and whoever wrote it is told of an error
+Kinds on a host that the partner plays, when it asks for them:
+  slowdown       its service times are multiplied by `strength`
+  short_pick     this share of lines more is picked short
+  rate_limit     its quota is lowered to `strength` calls a minute and client
+  partial_shipment      this share of releases leaves in two shipments
+  ship_after_cancel     this share of acknowledged cancellations is shipped all the same
+  cycle_count           at the window's start this share of skus is counted again and corrected
+  backdated_adjustment  the same, but told to subscribers only `delay_us` later
+  stale_snapshot        stock is read as of the window's start
+  dedupe_expired        references older than `delay_us` are not recognized
+  missed_pickup         parcels are collected `delay_us` late, a day unless given
+  subscription_dropped  at the window's start every subscription is forgotten
 """
 
 from collections.abc import Callable
@@ -24,17 +56,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from simulators.kernel.world import World
 
-EDGE_KINDS = ("request_lost", "reply_lost", "cut", "delay", "duplicate", "latency")
-HOST_KINDS = ("outage", "crash", "slowdown", "short_pick")
+WEBHOOK_KINDS = ("unsigned", "badly_signed", "never_sent")
+REPLACING_KINDS = ("error_before", "throttle", "token_expired", "error_in_200")
+EDGE_KINDS = (
+    "request_lost", "reply_lost", "cut", "delay", "duplicate", "late_copy", "latency", "latency_tail", "garbled",
+    "hold", "partition", "error_after", "schema_drift", *REPLACING_KINDS, *WEBHOOK_KINDS,
+)  # fmt: skip
+TRANSACTION_KINDS = ("db_locked", "db_serialization", "db_ack_lost")
+PROCESS_KINDS = ("pause", "clock_skew", *TRANSACTION_KINDS)
+HOST_KINDS = (
+    "outage", "frozen", "crash", *PROCESS_KINDS, "slowdown", "short_pick", "rate_limit", "partial_shipment",
+    "ship_after_cancel", "cycle_count", "backdated_adjustment", "stale_snapshot", "dedupe_expired", "missed_pickup",
+    "subscription_dropped",
+)  # fmt: skip
+BOUNDARIES = ("begin", "commit", "after_commit")
+DRIFTS = ("added", "missing", "retyped")
 FOREVER_US = 2**62
+DOWN_US = 30_000_000
+"""How long a host stays down after a crash at a transaction boundary, unless the fault says."""
+
+_BY_DIRECTION = frozenset({"cut", "delay", "latency_tail", "garbled", "hold", "error_in_200"})
+_ON_REPLY = frozenset({"reply_lost", "error_after", "schema_drift"})
+_BOUNDARY_OF = {"db_locked": "begin", "db_serialization": "commit", "db_ack_lost": "after_commit"}
 
 
 @dataclass(frozen=True)
 class Fault:
     """One entry of the plan. Times are absolute Unix microseconds; a selector left at its default strikes everything.
 
-    `nth` counts matching exchanges from 1; `every` strikes each n-th, at most `limit` times (0: no limit); `share`
-    strikes by keyed chance.
+    `nth` counts matching exchanges (or transaction boundaries) from 1; `every` strikes each n-th, at most `limit` times
+    (0: no limit); `share` strikes by keyed chance; `keys` strikes exchanges by their Idempotency-Key, webhook-id or
+    path, or the one that a strike's detail names. `at` is the boundary of a crash; `drift` and `field` are for
+    schema_drift, an empty field is chosen by chance.
     """
 
     id: str
@@ -50,11 +103,15 @@ class Fault:
     every: int = 0
     limit: int = 0
     share: float = 0.0
+    keys: tuple[str, ...] = ()
     from_us: int = 0
     to_us: int = FOREVER_US
     strength: float = 1.0
     delay_us: int = 0
     copies: int = 1
+    at: str = ""
+    drift: str = "added"
+    field: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in EDGE_KINDS + HOST_KINDS:
@@ -63,26 +120,42 @@ class Fault:
             raise ValueError(f"fault {self.id!r} of kind {self.kind!r} needs a host")
         if self.kind in EDGE_KINDS and not (self.source and self.target):
             raise ValueError(f"fault {self.id!r} of kind {self.kind!r} needs an edge: source and target")
+        if self.at and (self.at not in BOUNDARIES or self.kind != "crash"):
+            raise ValueError(f"fault {self.id!r} strikes at {self.at!r}: only a crash does, at one of {BOUNDARIES}")
+        if self.drift not in DRIFTS:
+            raise ValueError(f"fault {self.id!r} has unknown drift {self.drift!r}: use one of {DRIFTS}")
 
     @property
     def aim(self) -> str:
         """What the fault is aimed at, in words."""
         if self.host:
-            return self.host
+            return f"{self.host} {self.at}".strip()
         what = " ".join(part for part in (self.method, self.route, self.event) if part)
         return f"{self.source} -> {self.target} {what}".strip()
 
+    @property
+    def boundary(self) -> str:
+        """The transaction boundary that the fault strikes at; empty for one that strikes elsewhere."""
+        return self.at or _BOUNDARY_OF.get(self.kind, "")
+
+    @property
+    def is_senders(self) -> bool:
+        """Whether the sender of webhooks plays it, before it signs."""
+        return self.kind in WEBHOOK_KINDS or (self.kind == "schema_drift" and self.event != "")
+
 
 class Selector:
-    """Decides which of the matching exchanges a fault strikes."""
+    """Decides which of the matching exchanges a fault strikes. `reply`: it strikes their reply leg."""
 
-    __slots__ = ("_nth", "fault", "matched", "struck")
+    __slots__ = ("_keys", "_nth", "fault", "matched", "reply", "struck")
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, reply: bool = False) -> None:
         self.fault = fault
+        self.reply = reply
         self.matched = 0
         self.struck = 0
         self._nth = frozenset(fault.nth)
+        self._keys = frozenset(fault.keys)
 
     def takes(self, world: "World", key: tuple[object, ...]) -> bool:
         fault = self.fault
@@ -93,6 +166,8 @@ class Selector:
             hit = self.matched % fault.every == 0
         elif fault.share:
             hit = world.chance.hit(fault.share, fault.id, *key)
+        elif fault.keys:
+            hit = _words(key) in self._keys or any(str(part) in self._keys for part in key)
         else:
             hit = True
         if not hit or (fault.limit and self.struck >= fault.limit):
@@ -100,22 +175,47 @@ class Selector:
         self.struck += 1
         return True
 
+    def fits(self, now_us: int, method: str, route: str, event: str) -> bool:
+        """Whether the fault is meant for such an exchange, now."""
+        fault = self.fault
+        return (
+            fault.from_us <= now_us < fault.to_us
+            and (not fault.method or fault.method == method)
+            and (not fault.route or fault.route == route)
+            and (not fault.event or fault.event == event)
+        )
+
 
 class Faults:
-    """The plan at work. `heal` ends it: after that nothing strikes any more."""
+    """The plan at work. `heal` ends it: after that nothing strikes any more. `afflicted` are the hosts of faults."""
 
     def __init__(self, world: "World", plan: tuple[Fault, ...]) -> None:
         self._world = world
         self.plan = plan
         self.healed = False
+        self.afflicted = frozenset(fault.host for fault in plan if fault.host)
         self._felt: dict[str, bool] = {}
         self._by_edge: dict[tuple[str, str], list[Selector]] = {}
+        self._by_sender: dict[tuple[str, str], list[Selector]] = {}
         self._by_host: dict[tuple[str, str], list[Fault]] = {}
+        self._by_boundary: dict[tuple[str, str], list[Selector]] = {}
         for fault in plan:
-            if fault.kind in EDGE_KINDS:
-                self._by_edge.setdefault((fault.source, fault.target), []).append(Selector(fault))
-            else:
-                self._by_host.setdefault((fault.kind, fault.host), []).append(fault)
+            self._file(fault)
+
+    def _file(self, fault: Fault) -> None:
+        """Put a fault where it is looked for."""
+        edge = (fault.source, fault.target)
+        if fault.boundary:
+            self._by_boundary.setdefault((fault.host, fault.boundary), []).append(Selector(fault))
+        elif fault.host:
+            self._by_host.setdefault((fault.kind, fault.host), []).append(fault)
+        elif fault.is_senders:
+            self._by_sender.setdefault(edge, []).append(Selector(fault))
+        elif fault.kind == "partition":
+            self._by_edge.setdefault(edge, []).append(Selector(fault))
+            self._by_edge.setdefault((fault.target, fault.source), []).append(Selector(fault, reply=True))
+        else:
+            self._by_edge.setdefault(edge, []).append(Selector(fault, _acts_on_reply(fault)))
 
     def arm(self) -> None:
         """Write the plan to evidence, once, at the start."""
@@ -130,23 +230,42 @@ class Faults:
                 to_us=None if fault.to_us >= FOREVER_US else fault.to_us,
             )
 
-    def schedule_crashes(self, crash: Callable[[str], None], restart: Callable[[str], None]) -> None:
-        """Arrange for each planned crash; the network does the work."""
+    def schedule(
+        self,
+        crash: Callable[[str], None],
+        restart: Callable[[str], None],
+        pause: Callable[[str], None],
+        resume: Callable[[str], None],
+    ) -> None:
+        """Arrange for each planned crash and pause; the network does the work."""
         for (kind, host), faults in self._by_host.items():
-            if kind != "crash":
+            if kind not in ("crash", "pause"):
                 continue
+            begin, end = (crash, restart) if kind == "crash" else (pause, resume)
+            self.when(kind, host, lambda _fault, begin=begin, host=host: begin(host))  # type: ignore[misc]
             for fault in faults:
-                self._at(fault.from_us, lambda fault=fault, host=host: self._crash(fault, host, crash))  # type: ignore[misc]
-                self._at(fault.to_us, lambda host=host: restart(host))  # type: ignore[misc]
+                self._at(fault.to_us, lambda end=end, host=host: end(host))  # type: ignore[misc]
+
+    def when(self, kind: str, host: str, action: Callable[[Fault], None]) -> None:
+        """Have `action(fault)` called when each planned fault of this kind on a host begins; that is its strike."""
+        for fault in self._by_host.get((kind, host), ()):
+            self._at(fault.from_us, lambda fault=fault: self._begin(fault, action))  # type: ignore[misc]
 
     def on_edge(self, source: str, target: str) -> list[Selector] | None:
         """The selectors on an edge, or None: the fast way out for every edge without faults."""
         return None if self.healed else self._by_edge.get((source, target))
 
     def strikes(
-        self, selectors: list[Selector], reply: bool, method: str, route: str, event: str, key: tuple[object, ...]
+        self,
+        selectors: list[Selector],
+        reply: bool,
+        method: str,
+        route: str,
+        event: str,
+        key: tuple[object, ...],
+        size: int = 1,
     ) -> list[Fault]:
-        """The faults that strike this leg of this exchange, each written to evidence."""
+        """The faults that strike this leg of this exchange, each written to evidence. `size` of its body, in bytes."""
         if self.healed:
             return []
         now = self._world.now_us()
@@ -154,16 +273,46 @@ class Faults:
         for selector in selectors:
             fault = selector.fault
             if (
-                _acts_on_reply(fault) == reply
-                and fault.from_us <= now < fault.to_us
-                and (not fault.method or fault.method == method)
-                and (not fault.route or fault.route == route)
-                and (not fault.event or fault.event == event)
+                selector.reply == reply
+                and selector.fits(now, method, route, event)
+                and (size > 0 or fault.kind != "garbled")
                 and selector.takes(self._world, key)
             ):
-                self.record(fault, " ".join(str(part) for part in key if part != ""))
+                self.record(fault, _words(key))
                 struck.append(fault)
         return struck
+
+    def of_sender(self, source: str, target: str, kinds: tuple[str, ...], event: str, *key: object) -> list[Fault]:
+        """The faults of these kinds that the sender of a webhook must play on it."""
+        if self.healed:
+            return []
+        now = self._world.now_us()
+        struck = []
+        for selector in self._by_sender.get((source, target), ()):
+            fault = selector.fault
+            fits = fault.kind in kinds and selector.fits(now, "POST", fault.route, event)
+            if fits and selector.takes(self._world, (event, *key)):
+                self.record(fault, _words((event, *key)))
+                struck.append(fault)
+        return struck
+
+    def at_boundary(self, host: str, place: str, *key: object) -> list[Fault]:
+        """The faults that strike at this boundary of this transaction of a host."""
+        selectors = self._by_boundary.get((host, place))
+        if selectors is None or self.healed:
+            return []
+        now = self._world.now_us()
+        struck = []
+        for selector in selectors:
+            fault = selector.fault
+            if fault.from_us <= now < fault.to_us and selector.takes(self._world, (place, *key)):
+                self.record(fault, _words((place, *key)))
+                struck.append(fault)
+        return struck
+
+    def has(self, kind: str, host: str) -> bool:
+        """Whether any fault of this kind is planned on a host."""
+        return (kind, host) in self._by_host
 
     def in_force(self, kind: str, host: str) -> Fault | None:
         """The fault of this kind that now holds on a host, if any."""
@@ -175,15 +324,26 @@ class Faults:
                 return fault
         return None
 
-    def level(self, kind: str, host: str, default: float = 0.0) -> float:
-        """The strength of a partner's own fault that now holds on a host, else `default`. The first use is a strike."""
+    def felt(self, kind: str, host: str) -> Fault | None:
+        """As `in_force`, for a partner that acts on it: the first use is a strike."""
         fault = self.in_force(kind, host)
-        if fault is None:
-            return default
-        if fault.id not in self._felt:
+        if fault is not None and fault.id not in self._felt:
             self._felt[fault.id] = True
             self.record(fault, f"{kind} {fault.strength:g}")
-        return fault.strength
+        return fault
+
+    def level(self, kind: str, host: str, default: float = 0.0) -> float:
+        """The strength of a partner's own fault that now holds on a host, else `default`. The first use is a strike."""
+        fault = self.felt(kind, host)
+        return default if fault is None else fault.strength
+
+    def hits(self, kind: str, host: str, *key: object) -> Fault | None:
+        """The fault in force whose strength is the share of keys that it strikes, if this is one. That is a strike."""
+        fault = self.in_force(kind, host)
+        if fault is None or not self._world.chance.hit(fault.strength, fault.id, *key):
+            return None
+        self.record(fault, _words(key))
+        return fault
 
     def record(self, fault: Fault, detail: str) -> None:
         """Write one strike to evidence."""
@@ -200,20 +360,22 @@ class Faults:
         )
 
     def heal(self) -> None:
-        """End every fault. A host that is down by a crash still starts at its time."""
+        """End every fault. What is down, paused, held or frozen goes on at its own time."""
         self.healed = True
 
-    def _crash(self, fault: Fault, host: str, crash: Callable[[str], None]) -> None:
+    def _begin(self, fault: Fault, action: Callable[[Fault], None]) -> None:
         if not self.healed:
-            self.record(fault, "crash")
-            crash(host)
+            self.record(fault, fault.kind)
+            action(fault)
 
     def _at(self, moment_us: int, action: Callable[[], None]) -> None:
         world = self._world
         world.env.timeout(max(0, moment_us - world.now_us())).callbacks.append(lambda _event: action())
 
 
+def _words(key: tuple[object, ...]) -> str:
+    return " ".join(str(part) for part in key if part != "")
+
+
 def _acts_on_reply(fault: Fault) -> bool:
-    if fault.kind == "reply_lost":
-        return True
-    return fault.kind in ("cut", "delay") and fault.direction == "reply"
+    return fault.kind in _ON_REPLY or (fault.kind in _BY_DIRECTION and fault.direction == "reply")

@@ -10,8 +10,8 @@ may be struck by faults. A client that times out does not stop the server: the w
 """
 
 import re
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -19,27 +19,22 @@ from wsgiref.types import WSGIApplication
 
 import simpy
 
-from simulators.kernel.faults import Fault, Selector
+from simulators.kernel.faults import REPLACING_KINDS, Fault, Selector
+from simulators.kernel.tampering import Answer, drifted, garbled, put_in_place, tail_us, with_body
 from simulators.kernel.tasks import KernelError, Life, Task
 
 if TYPE_CHECKING:
     from simulators.kernel.world import World
 
+__all__ = ["Answer", "Network"]
+
+LATE_COPY_US = 3 * 3_600_000_000
 _EVENT_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]+)"')
 _PROBLEM_TYPE = re.compile(rb'"type"\s*:\s*"(?:urn:peakproof:problem:)?([^"]+)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back. Header names are lower-case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
 class _Host:
-    __slots__ = ("app", "before_crash", "environ", "factory", "life", "name", "routes")
+    __slots__ = ("app", "before_crash", "environ", "factory", "foreign", "life", "name", "routes")
 
     def __init__(
         self,
@@ -47,8 +42,10 @@ class _Host:
         factory: Callable[[], WSGIApplication],
         routes: Sequence[tuple[str, str]],
         errors: "_Errors",
+        foreign: bool,
     ) -> None:
         self.name = name
+        self.foreign = foreign
         self.environ: dict[str, Any] = {
             "SCRIPT_NAME": "",
             "SERVER_NAME": name,
@@ -85,7 +82,7 @@ class _Exchange:
     __slots__ = (
         "answer", "arrived_at_us", "attempt", "client", "completed_at_us", "copy", "correlation_id", "event_type",
         "fault", "handled_at_us", "header_environ", "key", "method", "outcome", "path", "problem", "request_bytes",
-        "response_latency_us", "route", "selectors", "sent_at_us", "served", "source", "target",
+        "response_latency_us", "route", "scripted", "selectors", "sent_at_us", "served", "source", "target",
     )  # fmt: skip
 
     def __init__(self, source: str, target: str, method: str, path: str) -> None:
@@ -113,6 +110,7 @@ class _Exchange:
         self.sent_at_us = 0
         self.response_latency_us = 0
         self.selectors: list[Selector] | None = None
+        self.scripted: Answer | None = None
 
 
 _SHARED_BY_COPIES = (
@@ -134,19 +132,28 @@ class Network:
         self._header_names: dict[str, str] = {}
         self._armed = False
 
-    def attach(self, host: str, factory: Callable[[], WSGIApplication], routes: Sequence[tuple[str, str]] = ()) -> None:
+    def attach(
+        self,
+        host: str,
+        factory: Callable[[], WSGIApplication],
+        routes: Sequence[tuple[str, str]] = (),
+        foreign: bool = False,
+    ) -> None:
         """Put an application on the network. `factory` makes it, now and again after each crash.
 
-        `routes` are (method, path template) pairs, so that evidence and faults can name a route.
+        `routes` are (method, path template) pairs, so that evidence and faults can name a route. An application that is
+        `foreign` is under test and not ours. What it raises is its own failure and never the run's: a handler's is
+        answered 500, as a server would, a background task's ends that task, and the traceback stands in `<host>.log`
+        beside the evidence. Its factory runs in a task, so that it may wait; until it is done, connections are refused.
         """
         if host in self._hosts:
             raise KernelError(f"host {host!r} is already attached: host names are unique")
-        entry = _Host(host, factory, routes, _Errors(self._world, host))
+        entry = _Host(host, factory, routes, _Errors(self._world, host), foreign)
         self._hosts[host] = entry
-        entry.app = factory()
+        self._begin(entry, first=True)
         if not self._armed:
             self._armed = True
-            self._world.faults.schedule_crashes(self.crash, self.restart)
+            self._world.faults.schedule(self.crash, self.restart, self.pause, self.resume)
 
     def life(self, host: str) -> Life | None:
         """The present life of a host; None for a name that is only a client."""
@@ -171,7 +178,7 @@ class Network:
         request_us = self._describe(exchange, host, headers, body)
         selectors = exchange.selectors
         if selectors is not None:
-            request_us = self._strike_request(exchange, selectors, host, body, request_us)
+            request_us, body = self._strike_request(exchange, selectors, host, body, request_us)
         if request_us >= 0:
             self._after(request_us, lambda _event: self._arrive(exchange, host, body))
         timer = world.env.timeout(timeout_us)
@@ -197,18 +204,74 @@ class Network:
                 exchange.served = True
                 self._complete(exchange, "reset")
 
+    def crash_from_within(self, host: str, down_us: int) -> None:
+        """Crash a host from inside of one of its own tasks, which must then park for ever; it starts again later."""
+        entry = self._hosts[host]
+        entry.life.ended = True
+        entry.app = None
+        crash = self._world.event()
+        crash.callbacks.append(lambda _event: self.crash(host))
+        crash.succeed()
+        self._after(down_us, lambda _event: self.restart(host))
+
+    def pause(self, host: str) -> None:
+        """Stop every task of a host where it waits, and let nothing new begin there."""
+        self._hosts[host].life.paused = True
+
+    def resume(self, host: str) -> None:
+        """Let a paused host go on: what would have gone on meanwhile does so now, in that order."""
+        life = self._hosts[host].life
+        life.paused = False
+        stalled, life.stalled = life.stalled, []
+        for go_on in stalled:
+            go_on()
+
     def restart(self, host: str) -> None:
         """Start a crashed host anew."""
         entry = self._hosts[host]
         if entry.app is None:
             entry.life = Life(host)
-            entry.app = entry.factory()
+            self._begin(entry, first=False)
+
+    def contain(self, host: str, function: Callable[..., object]) -> Callable[..., object]:
+        """A function for a task of that host: as it is, or for a foreign host with its failure kept to that task."""
+        return partial(self._contained, self._hosts[host], function) if self._hosts[host].foreign else function
 
     def close(self) -> None:
         """Write the exchanges that never ended to evidence. Call once, at the end of the run."""
         for exchange in list(self._open.values()):
             self._write(exchange)
         self._open.clear()
+
+    def _begin(self, host: _Host, first: bool) -> None:
+        """Have a host's application made: a foreign one in a task of its own."""
+        if host.foreign:
+            self._world.spawn(f"{host.name} start", self._start_foreign, host, first, host=host.name)
+        else:
+            host.app = host.factory()
+
+    def _start_foreign(self, host: _Host, first: bool) -> None:
+        """The first start must succeed, or there is nothing to test; one after a crash that fails leaves it down."""
+        try:
+            host.app = host.factory()
+        except Exception as error:
+            if first:
+                self._world.fail(error)
+            else:
+                self._note_failure(host, error)
+
+    def _contained(self, host: _Host, function: Callable[..., object], *arguments: object) -> None:
+        try:
+            function(*arguments)
+        except (Exception, SystemExit) as error:
+            world = self._world
+            self._note_failure(host, error)
+            row = {"at_us": world.now_us(), "source": host.name, "location": world.tasks.running().name}
+            world.evidence.row("gauges", name="task_failed", value=1.0, **row)
+
+    def _note_failure(self, host: _Host, error: BaseException) -> None:
+        where = f"{self._world.tasks.running().name}: "
+        host.environ["wsgi.errors"].write(where + "".join(traceback.format_exception(error)))
 
     def _describe(self, exchange: _Exchange, host: _Host, headers: Mapping[str, str], body: bytes) -> int:
         """Fill in what names this exchange, and draw its latencies; returns the request leg's."""
@@ -240,32 +303,50 @@ class Network:
 
     def _strike_request(
         self, exchange: _Exchange, selectors: list[Selector], host: _Host, body: bytes, leg_us: int
-    ) -> int:
-        """Let faults act on the request leg. Returns its new latency, or -1 when the request never arrives."""
-        for fault in self._strikes(exchange, selectors, reply=False):
+    ) -> tuple[int, bytes]:
+        """Let faults act on the request leg: its new latency (-1 when it never arrives), and the body that arrives."""
+        arriving = body
+        for fault in self._strikes(exchange, selectors, False, len(body)):
             exchange.fault = fault.id
             if fault.kind == "latency":
                 leg_us = round(leg_us * fault.strength)
                 exchange.response_latency_us = round(exchange.response_latency_us * fault.strength)
-            elif fault.kind == "delay":
-                leg_us += fault.delay_us
-            elif fault.kind == "duplicate":
+            elif fault.kind in ("duplicate", "late_copy"):
                 self._send_copies(exchange, fault, host, body, leg_us)
-            elif fault.kind == "request_lost":
+            elif fault.kind in ("request_lost", "partition"):
                 exchange.served = True
-                return -1
+                return -1, body
             elif fault.kind == "cut":
                 exchange.served = True
                 self._after(leg_us, lambda _event: self._complete(exchange, "reset"))
-                return -1
-        return leg_us
+                return -1, body
+            elif fault.kind == "garbled":
+                arriving = garbled(self._world.chance, fault, body, exchange.path, exchange.key, exchange.attempt)
+            elif fault.kind in REPLACING_KINDS:
+                exchange.scripted = put_in_place(fault)
+            else:
+                leg_us = self._slower(exchange, fault, leg_us)
+        return leg_us, arriving
 
-    def _strikes(self, exchange: _Exchange, selectors: list[Selector], reply: bool) -> list[Fault]:
+    def _slower(self, exchange: _Exchange, fault: Fault, leg_us: int) -> int:
+        """The latency of a leg that a fault keeps back."""
+        world = self._world
+        if fault.kind == "delay":
+            return leg_us + fault.delay_us
+        if fault.kind == "latency_tail":
+            return leg_us + tail_us(world.chance, fault, exchange.path, exchange.key, exchange.attempt)
+        assert fault.kind == "hold", f"{fault.kind} keeps nothing back"
+        return leg_us + fault.to_us - world.now_us()
+
+    def _strikes(self, exchange: _Exchange, selectors: list[Selector], reply: bool, size: int) -> list[Fault]:
         key = (exchange.method, exchange.path, exchange.key, exchange.attempt)
-        return self._world.faults.strikes(selectors, reply, exchange.method, exchange.route, exchange.event_type, key)
+        return self._world.faults.strikes(
+            selectors, reply, exchange.method, exchange.route, exchange.event_type, key, size
+        )
 
     def _send_copies(self, original: _Exchange, fault: Fault, host: _Host, body: bytes, leg_us: int) -> None:
         """The network doubles a request: the copies arrive later and nobody waits for their answers."""
+        gap_us = fault.delay_us or (LATE_COPY_US if fault.kind == "late_copy" else 0)
         for number in range(1, fault.copies + 1):
             copy = _Exchange(original.source, original.target, original.method, original.path)
             for name in _SHARED_BY_COPIES:
@@ -273,16 +354,17 @@ class Network:
             copy.copy = number
             copy.fault = fault.id
             self._open[id(copy)] = copy
-            self._after(leg_us + number * fault.delay_us, partial(self._arrive_copy, copy, host, body))
+            self._after(leg_us + number * gap_us, partial(self._arrive_copy, copy, host, body))
 
     def _arrive_copy(self, copy: _Exchange, host: _Host, body: bytes, _event: simpy.Event) -> None:
         self._arrive(copy, host, body)
 
     def _arrive(self, exchange: _Exchange, host: _Host, body: bytes) -> None:
-        """The request reaches the host: refused when it is down, else handled in a task of its own."""
+        """The request reaches the host: refused when it is down, kept waiting when it is frozen or paused."""
         world = self._world
         exchange.arrived_at_us = world.now_us()
-        outage = world.faults.in_force("outage", host.name)
+        struck = host.name in world.faults.afflicted
+        outage = world.faults.in_force("outage", host.name) if struck else None
         if outage is not None:
             exchange.fault = outage.id
             world.faults.record(outage, f"{exchange.method} {exchange.path} refused")
@@ -290,31 +372,74 @@ class Network:
             exchange.served = True
             self._after(exchange.response_latency_us, lambda _event: self._complete(exchange, "refused"))
             return
-        name = f"{host.name} {exchange.method} {exchange.path} {exchange.key} {exchange.attempt}"
-        world.tasks.start(name, host.life, self._serve, (exchange, host, host.app, body))
+        frozen = world.faults.in_force("frozen", host.name) if struck else None
+        if frozen is not None:
+            exchange.fault = frozen.id
+            world.faults.record(frozen, f"{exchange.method} {exchange.path} kept waiting")
+            self._after(frozen.to_us - world.now_us(), lambda _event: self._take_up(exchange, host, body))
+        else:
+            self._take_up(exchange, host, body)
+
+    def _take_up(self, exchange: _Exchange, host: _Host, body: bytes) -> None:
+        """Handle a request in a task of its own, unless the host crashed meanwhile."""
+        if exchange.served or host.app is None:
+            return
+        if host.life.paused:
+            host.life.stalled.append(lambda: self._take_up(exchange, host, body))
+        elif exchange.scripted is not None:
+            self._answer(exchange, exchange.scripted)
+        else:
+            name = f"{host.name} {exchange.method} {exchange.path} {exchange.key} {exchange.attempt}"
+            self._world.tasks.start(name, host.life, self._serve, (exchange, host, host.app, body))
 
     def _serve(self, exchange: _Exchange, host: _Host, app: WSGIApplication, body: bytes) -> None:
-        answer = self._call(app, host, exchange, body)
+        answer = (self._call_foreign if host.foreign else self._call)(app, host, exchange, body)
         exchange.handled_at_us = self._world.now_us()
+        self._answer(exchange, answer)
+
+    def _answer(self, exchange: _Exchange, answer: Answer) -> None:
+        """Send an answer back, as far as faults let it."""
+        leg_us: int = exchange.response_latency_us
+        outcome = "answered"
+        size = len(answer.body)
+        for fault in self._strikes(exchange, exchange.selectors, True, size) if exchange.selectors is not None else ():
+            exchange.fault = fault.id
+            if fault.kind == "cut":
+                outcome = "reset"
+            elif fault.kind in ("reply_lost", "partition"):
+                outcome = ""
+            elif fault.kind in ("delay", "latency_tail", "hold"):
+                leg_us = self._slower(exchange, fault, leg_us)
+            else:
+                answer = self._changed(exchange, fault, answer)
+        if exchange.target in self._world.faults.afflicted:
+            leg_us += self._kept_us(exchange)
         exchange.answer = answer
         if answer.status >= 400:
             found = _PROBLEM_TYPE.search(answer.body)
             exchange.problem = found.group(1).decode() if found else None
-        leg_us = exchange.response_latency_us
-        if exchange.selectors is not None:
-            for fault in self._strikes(exchange, exchange.selectors, reply=True):
-                exchange.fault = fault.id
-                if fault.kind == "delay":
-                    leg_us += fault.delay_us
-                elif fault.kind == "cut":
-                    self._served(exchange)
-                    self._after(leg_us, lambda _event: self._complete(exchange, "reset"))
-                    return
-                else:
-                    self._served(exchange)
-                    return
         self._served(exchange)
-        self._after(leg_us, lambda _event: self._complete(exchange, "answered"))
+        if outcome:
+            self._after(leg_us, lambda _event: self._complete(exchange, outcome))
+
+    def _changed(self, exchange: _Exchange, fault: Fault, answer: Answer) -> Answer:
+        """The answer that arrives in place of the one that was given."""
+        chance, key = self._world.chance, (exchange.path, exchange.key, exchange.attempt)
+        if fault.kind == "garbled":
+            return with_body(answer, garbled(chance, fault, answer.body, *key))
+        if fault.kind == "schema_drift":
+            return with_body(answer, drifted(chance, fault, answer.body, *key)) if answer.body else answer
+        return put_in_place(fault)
+
+    def _kept_us(self, exchange: _Exchange) -> int:
+        """How long a frozen host keeps its answer back."""
+        faults = self._world.faults
+        frozen = faults.in_force("frozen", exchange.target)
+        if frozen is None:
+            return 0
+        exchange.fault = frozen.id
+        faults.record(frozen, f"{exchange.method} {exchange.path} not answered")
+        return frozen.to_us - self._world.now_us()
 
     def _served(self, exchange: _Exchange) -> None:
         """The server is done with this exchange; write it if its caller is done too."""
@@ -364,10 +489,19 @@ class Network:
             copy=exchange.copy,
             request_bytes=exchange.request_bytes,
             answer_bytes=len(answer.body) if answer else None,
+            retry_after_s=_retry_after_s(answer),
         )
 
     def _after(self, delay_us: int, action: Callable[[simpy.Event], None]) -> None:
         self._world.env.timeout(delay_us).callbacks.append(action)
+
+    def _call_foreign(self, app: WSGIApplication, host: _Host, exchange: _Exchange, body: bytes) -> Answer:
+        """As a server does: what an application lets through is answered 500, and its traceback goes to the log."""
+        try:
+            return self._call(app, host, exchange, body)
+        except (Exception, SystemExit) as error:
+            self._note_failure(host, error)
+            return Answer(500, {"content-type": "text/plain"}, b"Internal Server Error")
 
     def _call(self, app: WSGIApplication, host: _Host, exchange: _Exchange, body: bytes) -> Answer:
         """Call a WSGI application directly, as its server would."""
@@ -420,6 +554,12 @@ def _split_url(url: str) -> tuple[str, str]:
         raise ValueError(f"not an http address: {url!r}")
     host, slash, path = rest.partition("/")
     return host, slash + path or "/"
+
+
+def _retry_after_s(answer: Answer | None) -> int | None:
+    """Retry-After in whole seconds; an HTTP date counts as not given."""
+    value = answer.headers.get("retry-after", "") if answer else ""
+    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _environ_name(header: str) -> str:

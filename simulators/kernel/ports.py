@@ -7,10 +7,12 @@ Nothing here reaches the wall clock, the global `random`, threads or sockets.
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from sqlite3 import OperationalError
 from typing import TYPE_CHECKING
 
 import simpy
 
+from simulators.kernel.faults import DOWN_US
 from simulators.kernel.network import Answer
 from simulators.kernel.tasks import Task
 
@@ -22,16 +24,22 @@ SWITCH_US = 2_000
 
 
 class Clock:
-    """Virtual time."""
+    """Virtual time, as this host's clock shows it."""
 
-    __slots__ = ("_world",)
+    __slots__ = ("_host", "_skewed", "_world")
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "World", host: str = "") -> None:
         self._world = world
+        self._host = host
+        self._skewed = world.faults.has("clock_skew", host)
 
     def now_us(self) -> int:
         """Microseconds since the Unix epoch."""
-        return int(self._world.env.now)
+        now_us = int(self._world.env.now)
+        if not self._skewed:
+            return now_us
+        skew = self._world.faults.felt("clock_skew", self._host)
+        return now_us + skew.delay_us if skew is not None else now_us
 
     def sleep(self, duration_us: int) -> None:
         """Park the running task."""
@@ -81,6 +89,8 @@ class Signal:
         try:
             self._world.wait(event, timeout_us)
         except TimeoutError:
+            if event.triggered:  # woken in the very instant in which the time was up
+                return True
             self._waiting.remove(event)
             return False
         return True
@@ -96,8 +106,10 @@ class Tasks:
         self._host = host
 
     def spawn(self, name: str, function: Callable[..., object], *arguments: object) -> None:
-        """Start a task; it ends where it stands when the host crashes, and an exception in it fails the run."""
-        self._world.spawn(f"{self._host} {name}", function, *arguments, host=self._host)
+        """Start a task; it ends where it stands when the host crashes. An exception in it fails the run, unless the
+        host is foreign: then it ends the task and is logged."""
+        contained = self._world.network.contain(self._host, function)
+        self._world.spawn(f"{self._host} {name}", contained, *arguments, host=self._host)
 
     def signal(self) -> Signal:
         """A new signal between tasks of this host."""
@@ -127,23 +139,26 @@ class Gate:
     transaction.
 
     Without switching points a handler that does not wait would never interleave with another, and races would stay
-    hidden.
+    hidden. Each boundary of a write transaction is also a place where faults strike: the host crashes there, or the
+    driver's error is raised that the database would give.
     """
 
-    __slots__ = ("_crash_actions", "_held_by", "_host", "_queue", "_world")
+    __slots__ = ("_committing", "_held_by", "_host", "_queue", "_world")
 
     def __init__(self, world: "World", host: str) -> None:
         self._world = world
         self._host = host
         self._held_by: Task | None = None
         self._queue: deque[simpy.Event] = deque()
-        self._crash_actions: list[Callable[[], None]] = []
+        self._committing = False
 
     def begin(self, write: bool) -> None:
         """Before BEGIN. A writer may be held up here, and waits its turn for the write lock."""
         if not write:
             return
         task = self._world.tasks.running()
+        if self._strikes(task, "begin"):
+            raise OperationalError("database is locked")
         self._switch(task, "begin")
         if self._held_by is None:
             self._held_by = task
@@ -155,18 +170,38 @@ class Gate:
 
     def commit(self) -> None:
         """Just before COMMIT of a write transaction, with the lock held."""
-        self._switch(self._world.tasks.running(), "commit")
+        task = self._world.tasks.running()
+        self._switch(task, "commit")
+        if self._strikes(task, "commit"):
+            raise OperationalError("could not serialize access due to concurrent update")
+        self._committing = True
 
     def end(self) -> None:
         """After COMMIT or ROLLBACK of a write transaction: the next writer's turn."""
+        committed, self._committing = self._committing, False
+        is_lost = committed and self._strikes(self._world.tasks.running(), "after_commit")
         if self._queue:
             self._queue.popleft().succeed()  # handed over, not let go: nobody can slip in between
         else:
             self._held_by = None
+        if is_lost:
+            raise OperationalError("the connection was lost while COMMIT was under way")
 
     def on_crash(self, action: Callable[[], None]) -> None:
         """Have `action` called from outside when this host crashes, to roll back what was open."""
         self._world.network.before_crash(self._host, action)
+
+    def _strikes(self, task: Task, place: str) -> bool:
+        """Whether the database fails at this boundary. A crash here does not return."""
+        world = self._world
+        fails = False
+        for fault in world.faults.at_boundary(self._host, place, task.name, task.decisions):
+            if fault.kind == "crash":
+                world.network.crash_from_within(self._host, fault.delay_us or DOWN_US)
+                world.tasks.parked.append(task)
+                world.tasks.park()
+            fails = True
+        return fails
 
     def _switch(self, task: Task, place: str) -> None:
         world = self._world
@@ -189,4 +224,4 @@ class Ports:
     @classmethod
     def of(cls, world: "World", host: str) -> "Ports":
         """The ports of a host. Ask anew after a crash: the write lock of a dead process is nobody's."""
-        return cls(Clock(world), Http(world, host), Tasks(world, host), Ids(world, host), Gate(world, host))
+        return cls(Clock(world, host), Http(world, host), Tasks(world, host), Ids(world, host), Gate(world, host))

@@ -5,17 +5,24 @@ resumes it. Finished greenlets are pooled, because making a fresh one for each t
 
     KernelError           the kernel was used wrongly, or a bound was met
       TaskFailed          a task raised; carries the task's name and the virtual time, and fails the run
+      EscapedWorld        an application under test did what would leave virtual time: a real sleep, thread or socket
 
-A crash ends the tasks of a host where they stand: they are kept parked for ever (a strong reference, never resumed), so
-that no `finally` of theirs can run its effects.
+A crash ends the tasks of a host where they stand: they are kept parked (a strong reference, never resumed), so that no
+`finally` of theirs can run its effects. Once evidence is closed, `TaskPool.end` unwinds all that is parked: the garbage
+collector can't see into a parked greenlet, so a world that is just dropped would stay in memory with all that it holds.
 """
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import greenlet
 import simpy
+
+
+MOST_THROWS = 3
+"""A task that swallows what ends it and waits again is told so often, and then left."""
 
 
 class KernelError(Exception):
@@ -39,14 +46,23 @@ class TaskFailed(KernelError):
         )
 
 
-class Life:
-    """One life of a host, from start to crash. Tasks of a life that has ended are never resumed."""
+class EscapedWorld(KernelError):
+    """An application under test did what only works in real time. Says what, where, and what to do instead."""
 
-    __slots__ = ("ended", "host")
+
+class Life:
+    """One life of a host, from start to crash. Tasks of a life that has ended are never resumed.
+
+    While it is `paused`, what would go on is kept in `stalled`.
+    """
+
+    __slots__ = ("ended", "host", "paused", "stalled")
 
     def __init__(self, host: str) -> None:
         self.host = host
         self.ended = False
+        self.paused = False
+        self.stalled: list[Callable[[], None]] = []
 
 
 class Task:
@@ -63,9 +79,12 @@ class Task:
 
     def resume(self, event: simpy.Event | None) -> None:
         """Go on, in the hub's step. Does nothing, for ever, once the host of this task has crashed."""
-        pool = self._pool
-        if self.life is not None and self.life.ended:
-            pool.parked.append(self)
+        pool, life = self._pool, self.life
+        if life is not None and (life.ended or life.paused):
+            if life.ended:
+                pool.parked.append(self)
+            else:
+                life.stalled.append(lambda: self.resume(event))
             return
         pool.current = self
         self.worker.switch(event)
@@ -78,13 +97,14 @@ class TaskPool:
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
         self._idle: list[greenlet.greenlet] = []
+        self._workers: list[greenlet.greenlet] = []
         self.hub: greenlet.greenlet = greenlet.getcurrent()
         self.current: Task | None = None
         self.parked: list[Task] = []
 
     def start(self, name: str, life: Life | None, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         """Run a task now, until its first wait. Must be called from the hub (an event's callback)."""
-        worker = self._idle.pop() if self._idle else greenlet.greenlet(self._work, parent=self.hub)
+        worker = self._idle.pop() if self._idle else self._hire()
         task = Task(name, life, self, worker)
         self.current = task
         worker.switch(task, function, arguments)
@@ -99,6 +119,23 @@ class TaskPool:
         if self.current is None:
             raise KernelError("only a task can wait: start one with world.spawn(name, function)")
         return self.current
+
+    def end(self) -> None:
+        """Unwind every task. Call once, from outside of any, when nothing that they still do can matter."""
+        for worker in self._workers:
+            for _ in range(MOST_THROWS):
+                if worker.dead:
+                    break
+                with contextlib.suppress(Exception):  # what a `finally` does in a world that has ended
+                    worker.throw(greenlet.GreenletExit)
+        self._workers.clear()
+        self._idle.clear()
+        self.parked.clear()
+
+    def _hire(self) -> greenlet.greenlet:
+        worker = greenlet.greenlet(self._work, parent=self.hub)
+        self._workers.append(worker)
+        return worker
 
     def _work(self, task: Task, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack
 from types import FrameType
 from typing import Any
 
@@ -41,6 +42,9 @@ class World:
         self.network = Network(self, latency_us)
         self._stopped = False
         self._interrupted = False
+        self._failure: Exception | None = None
+        self.around: list[Callable[[], AbstractContextManager[object]]] = []
+        """Made and entered whenever the world runs, left when it stands still."""
         self.faults.arm()
 
     def now_us(self) -> int:
@@ -81,8 +85,10 @@ class World:
         """Start a task of blocking code. With a `host`, a crash of that host ends it where it stands."""
         life = self.network.life(host) if host else None
 
-        def start(_event: simpy.Event) -> None:
-            if life is None or not life.ended:
+        def start(event: simpy.Event | None) -> None:
+            if life is not None and life.paused and not life.ended:
+                life.stalled.append(lambda: start(event))
+            elif life is None or not life.ended:
                 self.tasks.start(name, life, function, arguments)
 
         self.env.timeout(delay_us).callbacks.append(start)
@@ -106,13 +112,28 @@ class World:
         step = self.env.step
         restore = _on_interrupt(self._interrupt)
         try:
-            while not self._stopped:
-                step()
+            with ExitStack() as entered:
+                for enclose in self.around:
+                    entered.enter_context(enclose())
+                while not self._stopped:
+                    step()
         finally:
             restore()
+        if self._failure is not None:
+            raise self._failure
         if self._interrupted:
             self._interrupted = False
             raise KeyboardInterrupt
+
+    def fail(self, error: Exception) -> None:
+        """End the run: `run` raises this error once the present step is over, whatever a task makes of it. The first
+        one counts."""
+        self._failure = self._failure or error
+        self._stopped = True
+
+    def end(self) -> None:
+        """Unwind whatever still waits, so that this world's memory is given back. Call when its evidence is closed."""
+        self.tasks.end()
 
     def _stop(self, _event: simpy.Event) -> None:
         self._stopped = True

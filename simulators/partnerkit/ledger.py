@@ -18,6 +18,7 @@ class Entry(TypedDict, total=False):
     balance: int | None
     held_balance: int | None
     amount_minor: int | None
+    tax_minor: int | None
     currency: str
     correlation_id: str
     shipment_id: str

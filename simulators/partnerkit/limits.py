@@ -9,6 +9,8 @@ from contracts.edge import ProblemError
 from simulators.kernel import World
 from simulators.partnerkit.profile import Duration, Profile
 
+_MINUTE_US = 60_000_000
+
 
 class WindowSettings(Profile):
     """At most `calls` in any `per`."""
@@ -91,19 +93,26 @@ class TokenBucket:
 class RateLimit:
     """One limit per client; beyond it `rate-limited` with Retry-After (s, rounded up) and RateLimit fields."""
 
-    def __init__(self, world: World, settings: WindowSettings | BucketSettings | None) -> None:
+    def __init__(self, world: World, settings: WindowSettings | BucketSettings | None, host: str = "") -> None:
         self._world = world
+        self._host = host
         self._settings = settings
         self._limits: dict[str, Limit] = {}
         self.refused = 0
 
     def check(self, client: str) -> None:
-        """Count a call of `client`, or raise the problem `rate-limited`. Without settings everything is admitted."""
-        if self._settings is None:
+        """Count a call of `client`, or raise the problem `rate-limited`. Without settings everything is admitted.
+
+        A `rate_limit` fault lowers the quota of this host to its strength a minute.
+        """
+        lowered = self._world.faults.felt("rate_limit", self._host) if self._host else None
+        if lowered is None and self._settings is None:
             return
-        limit = self._limits.get(client)
+        place = f"{client} {lowered.id}" if lowered is not None else client
+        limit = self._limits.get(place)
         if limit is None:
-            limit = self._limits[client] = self._new()
+            quota = WindowSettings(calls=int(lowered.strength), per=_MINUTE_US) if lowered is not None else None
+            limit = self._limits[place] = WindowLimit(quota) if quota is not None else self._new()
         wait_us = limit.admit(self._world.now_us())
         if wait_us == 0:
             return

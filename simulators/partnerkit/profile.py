@@ -4,6 +4,7 @@ import difflib
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -52,13 +53,19 @@ def load(model: type[P], path_or_name: str | Path, overrides: Mapping[str, objec
     `overrides` are laid over what the file says, key by key and to any depth. Raises ProfileError.
     """
     file = _find(model, path_or_name)
-    content = YAML(typ="safe").load(file.read_text(encoding="utf-8")) or {}
+    content = _parsed(file.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ProfileError(f"{file}: a profile is a mapping of settings, this is {type(content).__name__}")
     try:
         return model.model_validate(_laid_over(content, overrides or {}))
     except ValidationError as error:
         raise ProfileError(f"{file}: {_explain(model, error)}") from error
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> object:
+    """A YAML text, parsed once: a process that plays many seeds reads the same few profiles. Not to be changed."""
+    return YAML(typ="safe").load(text) or {}
 
 
 def _find(model: type[Profile], path_or_name: str | Path) -> Path:

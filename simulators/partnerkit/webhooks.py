@@ -5,6 +5,7 @@ its original body however late it is; its signature is made anew for each attemp
 the partner's ledger as `webhook_gave_up`.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import orjson
@@ -12,6 +13,8 @@ from pydantic import Field
 
 from contracts.wire import iso, sign_webhook, traceparent
 from simulators.kernel import World
+from simulators.kernel.faults import Fault
+from simulators.kernel.tampering import drifted
 from simulators.partnerkit.ledger import Ledger
 from simulators.partnerkit.profile import Duration, Profile
 
@@ -64,8 +67,9 @@ class Webhooks:
         self._ledger = ledger
         self._subscriptions: dict[str, Subscription] = {}
         self._pending: dict[tuple[str, str], Delivery] = {}
-        self._counter = 0
+        self._named: Counter[tuple[str, str, str]] = Counter()
         self._life = 0
+        world.faults.when("subscription_dropped", host, self._drop_subscriptions)
         self.emitted = 0
         self.delivered = 0
         self.retried = 0
@@ -82,9 +86,8 @@ class Webhooks:
 
     def emit(self, type_: str, subject: str, data: dict[str, object], correlation_id: str, key: str = "") -> str:
         """Queue an event for its subscribers and return its id. `key` names the business thing, for the ledger."""
-        self._counter += 1
         chance, now_us = self._world.chance, self._world.now_us()
-        event_id = f"{self._host}-{self._counter}-{chance.hex(8, 'webhook-id', self._host, self._counter)}"
+        event_id = self._new_id(type_, subject, key)
         trace_id = correlation_id or chance.hex(32, "webhook-trace", event_id)
         event = {
             "specversion": "1.0",
@@ -100,12 +103,38 @@ class Webhooks:
         self.emitted += 1
         for subscription in self._subscriptions.values():
             if subscription.active and type_ in subscription.types:
-                delivery = Delivery(event_id, type_, subject, key or subject, trace_id, body, subscription)
+                if self._strikes(subscription, ("never_sent",), type_, event_id):
+                    continue
+                told = self._drifted(subscription, type_, event_id, body)
+                delivery = Delivery(event_id, type_, subject, key or subject, trace_id, told, subscription)
                 self._pending[(event_id, subscription.subscription_id)] = delivery
                 settings = self._settings
                 spread_us = chance.integer(0, settings.spread, "webhook-spread", event_id) if settings.spread else 0
                 self._schedule(delivery, settings.delay + spread_us)
         return event_id
+
+    def _drifted(self, subscription: Subscription, type_: str, event_id: str, body: bytes) -> bytes:
+        """The body as the vendor's new version writes it: changed before it is signed, the same in every attempt."""
+        for fault in self._strikes(subscription, ("schema_drift",), type_, event_id):
+            body = drifted(self._world.chance, fault, body, event_id)
+        return body
+
+    def _strikes(self, subscription: Subscription, kinds: tuple[str, ...], *key: object) -> list[Fault]:
+        """The faults of these kinds that this sender plays on one event or attempt; `key` begins with its type."""
+        target = subscription.url.partition("://")[2].partition("/")[0]
+        type_, *rest = key
+        return self._world.faults.of_sender(self._host, target, kinds, str(type_), *rest)
+
+    def _drop_subscriptions(self, _fault: Fault) -> None:
+        """Forget every subscription in silence; asking again makes a new one."""
+        for subscription in self._subscriptions.values():
+            subscription.active = False
+
+    def _new_id(self, type_: str, subject: str, key: str) -> str:
+        """An id from what the event is about, not from a running number: leaving an order out renames no other event."""
+        name = (type_, subject, key)
+        self._named[name] += 1
+        return f"{self._host}-{self._world.chance.hex(16, 'webhook-id', self._host, *name, self._named[name])}"
 
     def pending(self) -> int:
         """Deliveries neither made nor given up, those waiting for a retry included."""
@@ -163,7 +192,10 @@ class Webhooks:
         """The status of one attempt; 0 when no answer came."""
         world, subscription = self._world, delivery.subscription
         timestamp_s = world.now_us() // 1_000_000
-        signature = sign_webhook(subscription.secret, delivery.event_id, timestamp_s, delivery.body)
+        key = (delivery.type, delivery.event_id, delivery.attempts)
+        is_bad = bool(self._strikes(subscription, ("badly_signed",), *key))
+        secret = f"not {subscription.secret}" if is_bad else subscription.secret
+        signature = sign_webhook(secret, delivery.event_id, timestamp_s, delivery.body)
         span_id = world.chance.hex(16, "webhook-span", delivery.event_id, delivery.attempts)
         headers = {
             "content-type": "application/cloudevents+json",
@@ -173,6 +205,8 @@ class Webhooks:
             "traceparent": traceparent(delivery.correlation_id, span_id),
             "x-attempt": str(delivery.attempts),
         }
+        if self._strikes(subscription, ("unsigned",), *key):
+            del headers["webhook-signature"]
         try:
             answer = world.network.send(
                 self._host, "POST", subscription.url, headers, delivery.body, self._settings.timeout

@@ -10,7 +10,6 @@ from contracts.wire import iso
 from simulators.partnerkit import correlation_id, create
 from simulators.partnerkit.requests import by_number, same_order
 from simulators.partnerkit.stock import InsufficientStock, StockError, TooMuchStock, UnknownSku
-from simulators.partnerkit.stock_page import stock_page
 from simulators.threepl.model import (
     DuplicateReference,
     FulfillmentOrder,
@@ -86,7 +85,7 @@ class _Handlers:
     def stock(self) -> Response:
         asked = query()
         with self.provider.serving(False, "stock"):
-            return reply(stock_page(self.provider.model.stock, asked, self.provider.profile.stock_page_size))
+            return reply(self.provider.stock_reads.page(asked, self.provider.profile.stock_page_size))
 
     def adjust(self) -> Response:
         asked = body()

@@ -152,18 +152,19 @@ class Provider:
         except KeyError:
             raise UnknownOrder(reference) from None
 
-    def submit(self, order: FulfillmentOrder) -> tuple[FulfillmentOrder, bool]:
+    def submit(self, order: FulfillmentOrder, forgotten: bool = False) -> tuple[FulfillmentOrder, bool]:
         """Take an order in. The answer is what the provider now has under that reference, and whether it is new.
 
-        A second order of the same reference, where the provider makes one, gets `<reference>.2` for its own.
+        A second order of the same reference, where the provider makes one, gets `<reference>.2` for its own. A
+        reference that is `forgotten` is not recognized, whatever the policy.
         """
         reference = order.reference
         if len(reference) > REFERENCE_LENGTH or _SPLIT_SUFFIX.search(reference):
             raise InvalidReference(reference)
         existing = self.orders.get(reference)
-        if existing is not None and self._duplicates is DuplicatePolicy.RETURN_EXISTING:
+        if existing is not None and self._duplicates is DuplicatePolicy.RETURN_EXISTING and not forgotten:
             return existing, False
-        if existing is not None and self._duplicates is DuplicatePolicy.REJECT:
+        if existing is not None and self._duplicates is DuplicatePolicy.REJECT and not forgotten:
             raise DuplicateReference(reference)
         lines = list(order.lines.values())
         unknown = [number for number, line in enumerate(lines) if not self.stock.knows(line.sku)]
@@ -212,17 +213,30 @@ class Provider:
         return shorts
 
     def ship(
-        self, order: FulfillmentOrder, shipment_id: str, tracking_number: str, shipped_at_us: int
+        self, order: FulfillmentOrder, shipment_id: str, tracking_number: str, shipped_at_us: int, half: bool = False
     ) -> tuple[Booking, tuple[int, ...]]:
-        """Send a finished order off: the booking, and the line number of each of its movements."""
-        picks = [(line.line_no, pick) for line in order.lines.values() for pick in line.picks]
-        booking = self.stock.ship(pick for _, pick in picks)
+        """Send a finished order off: the booking, and the line number of each of its movements.
+
+        `half`: only the first half of its units, rounded up; the order is shipped when the rest has left too.
+        """
+        picked = sum(pick.quantity for line in order.lines.values() for pick in line.picks)
+        room = -(-picked // 2) if half else picked
+        picks: list[tuple[int, Pick]] = []
+        contents: list[Content] = []
         for line in order.lines.values():
-            line.shipped = sum(pick.quantity for pick in line.picks)
-            line.picks = []
-        contents = tuple(Content(line.line_no, line.sku, line.shipped) for line in order.lines.values() if line.shipped)
-        order.shipments.append(Shipment(shipment_id, tracking_number, shipped_at_us, booking.sequence, contents))
-        self._advance(order, Status.PROCESSING, Status.SHIPPED)
+            leaving, line.picks = split(line.picks, room)
+            units = sum(pick.quantity for pick in leaving)
+            room -= units
+            line.shipped += units
+            picks += [(line.line_no, pick) for pick in leaving]
+            if units:
+                contents.append(Content(line.line_no, line.sku, units))
+        booking = self.stock.ship(pick for _, pick in picks)
+        order.shipments.append(Shipment(shipment_id, tracking_number, shipped_at_us, booking.sequence, tuple(contents)))
+        if any(line.picks for line in order.lines.values()):
+            self._touch(order)
+        else:
+            self._advance(order, Status.PROCESSING, Status.SHIPPED)
         return booking, tuple(line_no for line_no, _ in picks)
 
     def cancel(self, reference: str) -> tuple[FulfillmentOrder, bool]:

@@ -11,11 +11,15 @@ import simpy
 from pydantic import Field
 
 from simulators.kernel import World
+from simulators.kernel.faults import Fault
 from simulators.partnerkit import Duration, Ledger, Pace, Profile, RateLimit, StaticTokens, service_time_us
+from simulators.partnerkit.counting import counted_when_asked
 from simulators.partnerkit.hours import Hours, next_slot_us
 from simulators.partnerkit.limits import LimitSettings
+from simulators.partnerkit.memory import Memory
 from simulators.partnerkit.picking import PickingSettings, missing_lines, picking_time_us
 from simulators.partnerkit.stock import Booking, Level, Movement
+from simulators.partnerkit.stock_page import StockReads
 from simulators.threepl.model import DuplicatePolicy, FulfillmentOrder, Provider, Status, UnknownSkus
 
 Events = Generator[simpy.Event, Any, None]
@@ -55,7 +59,7 @@ class ThreePl:
         self.world, self.name, self.profile = world, name, profile
         self.ledger = Ledger(world, name)
         self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
-        self.limit = RateLimit(world, profile.limit)
+        self.limit = RateLimit(world, profile.limit, name)
         self.model = Provider([*weights_g], profile.duplicate_policy)
         self.benches = simpy.Resource(world.env, profile.benches)
         self._accepted: list[FulfillmentOrder] = []
@@ -64,6 +68,9 @@ class ThreePl:
         self._departure_due = False
         self._writes_in_work = 0
         self._refused: set[str] = set()
+        self.stock_reads = StockReads(world, name, self.model.stock)
+        self._memory = Memory(world, name)
+        counted_when_asked(world, name, self.model.stock, self._correct)
         for movement in self.model.open(opening):
             self._book_stock(movement, None)
 
@@ -90,7 +97,7 @@ class ThreePl:
     def submit(self, order: FulfillmentOrder) -> tuple[FulfillmentOrder, bool]:
         """Take an order in; the decision follows. Raises ThreePlError; an unfit order is booked as rejected, once."""
         try:
-            taken, is_new = self.model.submit(order)
+            taken, is_new = self.model.submit(order, self._memory.forgot(order.reference))
         except UnknownSkus:
             if order.reference not in self._refused:
                 self._refused.add(order.reference)
@@ -204,12 +211,27 @@ class ThreePl:
         self._departure_due = False
         loaded, self._dock = self._dock, []
         for order in loaded:
-            tracking_number = f"3P{self.world.chance.hex(14, 'tracking', self.name, order.reference).upper()}"
-            shipment_id = f"{order.reference}.S"
-            booking, line_nos = self.model.ship(order, shipment_id, tracking_number, self.world.now_us())
-            self._book_moves(order, line_nos, booking, shipment_id=shipment_id, tracking_number=tracking_number)
+            self._ship(order)
+            if order.status is Status.PROCESSING:
+                self._dock.append(order)
+                self._schedule_departure()
+
+    def _ship(self, order: FulfillmentOrder) -> None:
+        """Send off what is left of an order, or the first half of it when it leaves in two shipments."""
+        chance, reference = self.world.chance, order.reference
+        number = "" if not order.shipments else "2"
+        half = not number and self.world.faults.hits("partial_shipment", self.name, reference) is not None
+        key = (reference, number) if number else (reference,)
+        tracking_number = f"3P{chance.hex(14, 'tracking', self.name, *key).upper()}"
+        shipment_id = f"{reference}.S{number}"
+        booking, line_nos = self.model.ship(order, shipment_id, tracking_number, self.world.now_us(), half)
+        self._book_moves(order, line_nos, booking, shipment_id=shipment_id, tracking_number=tracking_number)
 
     # ---- books
+
+    def _correct(self, _fault: Fault, reference: str, sku: str, units: int) -> None:
+        """Book what a count found. It is told to nobody: who reads the stock sees it."""
+        self._change_stock(self.model.adjust(reference, sku, units), reference, "cycle count")
 
     def _change_stock(self, booking: Booking | None, reference: str, reason: str) -> bool:
         if booking is None:

@@ -10,7 +10,6 @@ from contracts.edge import ProblemError, body, query, reply
 from simulators.partnerkit import correlation_id, create, write_key
 from simulators.partnerkit.requests import by_number, same_order
 from simulators.partnerkit.stock import InsufficientStock, StockError, TooMuchStock, UnknownSku
-from simulators.partnerkit.stock_page import stock_page
 from simulators.wms.model import (
     ConflictingState,
     DuplicateRelease,
@@ -108,7 +107,7 @@ class _Handlers:
     def stock(self) -> Response:
         asked = query()
         with self.wms.serving(False, "stock"):
-            return reply(stock_page(self.wms.model.stock, asked, self.wms.profile.stock_page_size))
+            return reply(self.wms.stock_reads.page(asked, self.wms.profile.stock_page_size))
 
     def adjust(self) -> Response:
         asked = body()

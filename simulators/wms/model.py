@@ -126,6 +126,7 @@ class Parcel:
     weight_g: int
     contents: tuple[Content, ...]
     tracking_number: str | None = None
+    shipment_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +209,15 @@ class Warehouse:
         """The release of this id, the newest where the vendor made several."""
         return self._copies(release_id)[-1]
 
-    def accept(self, release: Release) -> tuple[Release, bool]:
-        """Take a release in. The answer is what the warehouse now has under that id, and whether it is new."""
+    def accept(self, release: Release, forgotten: bool = False) -> tuple[Release, bool]:
+        """Take a release in. The answer is what the warehouse now has under that id, and whether it is new.
+
+        One that is `forgotten` is not recognized, whatever the policy.
+        """
         copies = self.releases.get(release.release_id, [])
-        if copies and self._duplicates is DuplicatePolicy.RETURN_EXISTING:
+        if copies and self._duplicates is DuplicatePolicy.RETURN_EXISTING and not forgotten:
             return copies[-1], False
-        if copies and self._duplicates is DuplicatePolicy.REJECT:
+        if copies and self._duplicates is DuplicatePolicy.REJECT and not forgotten:
             raise DuplicateRelease(release.release_id)
         unknown = [number for number, line in enumerate(release.lines.values()) if not self.stock.knows(line.sku)]
         if unknown:
@@ -256,12 +260,18 @@ class Warehouse:
         self._advance(release, Status.PICKING, Status.SHORT if nothing else Status.PICKED)
         return Picked(tuple(shorts), hold, tuple(line_no for line_no, _ in lost))
 
-    def pack(self, release: Release) -> list[Parcel]:
-        """Fill parcels (or pallets) line by line up to the weight cap; a single unit above the cap travels alone."""
+    def pack(self, release: Release, at_least: int = 1) -> list[Parcel]:
+        """Fill parcels (or pallets) line by line up to the weight cap; a single unit above the cap travels alone.
+
+        With `at_least` two, what would fit into one parcel is halved, as far as it has two units.
+        """
         self._advance(release, Status.PICKED, Status.PACKED)
+        filled = self._fill(release)
+        if len(filled) < at_least:
+            filled = [(self._weight_g(contents), contents) for contents in _halves(filled[0][1])]
         release.parcels = [
             Parcel(f"{release.mark}.P{number}", weight_g, contents)
-            for number, (weight_g, contents) in enumerate(self._fill(release), start=1)
+            for number, (weight_g, contents) in enumerate(filled, start=1)
         ]
         return release.parcels
 
@@ -291,15 +301,25 @@ class Warehouse:
             self._advance(release, Status.PACKED, Status.LABELLED)
         return release, ready
 
-    def ship(self, release: Release, shipment_id: str) -> Shipped:
-        """Load a labelled release: what was picked leaves the books, bin by bin."""
-        self._advance(release, Status.LABELLED, Status.SHIPPED)
+    def ship(self, release: Release, shipment_id: str, parcels: Sequence[Parcel] | None = None) -> Shipped:
+        """Load parcels of a labelled release, all of them unless told: what is in them leaves the books, bin by bin.
+
+        With the last of them the release is shipped.
+        """
+        parcels = release.parcels if parcels is None else parcels
+        assert release.status is Status.LABELLED, f"release {release.mark} is {release.status}, not labelled"
         release.shipment_id = shipment_id
-        picks = [(line.line_no, pick) for line in release.lines.values() for pick in line.picks]
-        booking = self.stock.ship(pick for _, pick in picks)
+        for parcel in parcels:
+            parcel.shipment_id = shipment_id
+        units = units_by_line(parcels)
+        picks: list[tuple[int, Pick]] = []
         for line in release.lines.values():
-            line.shipped = line.picked
-            line.picks = []
+            leaving, line.picks = split(line.picks, units.get(line.line_no, 0))
+            line.shipped += units.get(line.line_no, 0)
+            picks += [(line.line_no, pick) for pick in leaving]
+        booking = self.stock.ship(pick for _, pick in picks)
+        if all(parcel.shipment_id for parcel in release.parcels):
+            self._advance(release, Status.LABELLED, Status.SHIPPED)
         return Shipped(booking, tuple(line_no for line_no, _ in picks))
 
     def cancel(self, release_id: str, quantities: Mapping[int, int], key: str) -> tuple[Release, list[Content]]:
@@ -324,6 +344,22 @@ class Warehouse:
         if all(line.open == 0 for line in release.lines.values()):
             self._advance(release, release.status, Status.CANCELLED)
         return release, cancelled
+
+    def overlook(self, release: Release, cancelled: Sequence[Content]) -> Release:
+        """The floor never heard of a cancellation: what was cancelled stands as another copy of the release."""
+        copies = self.releases[release.release_id]
+        ghost = Release(
+            release.release_id,
+            release.customer_id,
+            release.order_reference,
+            release.service,
+            {each.line_no: Line(each.line_no, each.sku, each.quantity) for each in cancelled},
+            release.correlation_id,
+            copy=len(copies) + 1,
+        )
+        self.releases[release.release_id] = [*copies, ghost]
+        self.open_releases += 1
+        return ghost
 
     # ---- stock
 
@@ -377,6 +413,9 @@ class Warehouse:
             line.picks = kept
         return Content(line.line_no, line.sku, quantity)
 
+    def _weight_g(self, contents: Sequence[Content]) -> int:
+        return sum(each.quantity * max(1, self._weights_g.get(each.sku, 1)) for each in contents)
+
     def _cap_g(self, release: Release) -> int:
         rules = self._packing
         total_g = sum(line.picked * self._weights_g.get(line.sku, 1) for line in release.lines.values())
@@ -403,6 +442,30 @@ class Warehouse:
                 left -= taken
         filled.append((weight_g, tuple(contents)))
         return filled
+
+
+def units_by_line(parcels: Sequence[Parcel]) -> dict[int, int]:
+    """Units in parcels, by line number."""
+    units: dict[int, int] = {}
+    for parcel in parcels:
+        for content in parcel.contents:
+            units[content.line_no] = units.get(content.line_no, 0) + content.quantity
+    return units
+
+
+def _halves(contents: Sequence[Content]) -> list[tuple[Content, ...]]:
+    """The first half of the units, rounded up, and the rest; one part where there is one unit."""
+    left = -(-sum(each.quantity for each in contents) // 2)
+    first: list[Content] = []
+    rest: list[Content] = []
+    for each in contents:
+        taken = min(left, each.quantity)
+        left -= taken
+        if taken:
+            first.append(Content(each.line_no, each.sku, taken))
+        if taken < each.quantity:
+            rest.append(Content(each.line_no, each.sku, each.quantity - taken))
+    return [tuple(part) for part in (first, rest) if part]
 
 
 def _add_short(line: Line, quantity: int, reason: str, shorts: list[tuple[Line, int, str]]) -> None:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from contracts.wire import iso
 from simulators.kernel import World
+from simulators.kernel.faults import Fault
 from simulators.partnerkit import (
     Duration,
     Ledger,
@@ -24,10 +25,13 @@ from simulators.partnerkit import (
     WebhookSettings,
     service_time_us,
 )
+from simulators.partnerkit.counting import counted_when_asked
 from simulators.partnerkit.hours import Hours, is_open, next_slot_us
 from simulators.partnerkit.limits import LimitSettings
+from simulators.partnerkit.memory import Memory
 from simulators.partnerkit.picking import PickingSettings, missing_lines, picking_time_us
 from simulators.partnerkit.stock import Booking, Content, Level, Movement, Pick
+from simulators.partnerkit.stock_page import StockReads
 from simulators.wms.model import (
     DuplicatePolicy,
     Line,
@@ -37,6 +41,7 @@ from simulators.wms.model import (
     Status,
     UnknownSkus,
     Warehouse,
+    units_by_line,
 )
 
 Events = Generator[simpy.Event, Any, None]
@@ -94,7 +99,7 @@ class Wms:
         self.ledger = Ledger(world, name)
         self.webhooks = Webhooks(world, name, profile.webhooks, self.ledger)
         self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
-        self.limit = RateLimit(world, profile.limit)
+        self.limit = RateLimit(world, profile.limit, name)
         packing = Packing(profile.parcel_max_weight_g, profile.parcels_at_most, profile.pallet_max_weight_g)
         self.model = Warehouse(weights_g, packing, profile.duplicate_policy)
         self.pickers = simpy.PriorityResource(world.env, profile.pickers)
@@ -107,6 +112,11 @@ class Wms:
         self._recounts = 0
         self._writes_in_work = 0
         self._refused: set[str] = set()
+        self._in_two: dict[str, bool] = {}
+        self._untold = 0
+        self.stock_reads = StockReads(world, name, self.model.stock)
+        self._memory = Memory(world, name)
+        counted_when_asked(world, name, self.model.stock, self._correct)
         for movement in self.model.open(opening, profile.forward_percent):
             self._book_stock(movement, None)
 
@@ -134,7 +144,7 @@ class Wms:
     def receive_release(self, release: Release) -> tuple[Release, bool]:
         """Take a release in; it waits for its wave. Raises WmsError; an unfit release is booked as rejected, once."""
         try:
-            taken, is_new = self.model.accept(release)
+            taken, is_new = self.model.accept(release, self._memory.forgot(release.release_id))
         except UnknownSkus:
             if release.release_id not in self._refused:
                 self._refused.add(release.release_id)
@@ -157,6 +167,9 @@ class Wms:
                 for content in cancelled
             ]
             self._tell("release.cancelled", release, {"lines": lines})
+            if self.world.faults.hits("ship_after_cancel", self.name, release_id, key) is not None:
+                self._waiting.append(self.model.overlook(release, cancelled))
+                self._schedule_wave()
         return release
 
     def attach_labels(self, release_id: str, tracking_numbers: Mapping[str, str]) -> Release:
@@ -184,8 +197,9 @@ class Wms:
     # ---- what the runner asks for
 
     def quiet(self) -> bool:
-        """No write and no release in work, nothing to be recounted, no webhook undelivered."""
-        return self._writes_in_work == self.model.open_releases == self._recounts == 0 and self.webhooks.quiet()
+        """No write and no release in work, nothing to be recounted or told, no webhook undelivered."""
+        in_work = (self._writes_in_work, self.model.open_releases, self._recounts, self._untold)
+        return not any(in_work) and self.webhooks.quiet()
 
     def stock_of(self, sku: str) -> int:
         """Units of a sku that are on hand and not held."""
@@ -276,7 +290,10 @@ class Wms:
         return release.status is Status.PICKED
 
     def _pack(self, release: Release) -> None:
-        parcels = self.model.pack(release)
+        in_two = self.world.faults.hits("partial_shipment", self.name, release.mark) is not None
+        parcels = self.model.pack(release, 2 if in_two else 1)
+        if in_two and len(parcels) > 1:
+            self._in_two[release.mark] = True
         for parcel in parcels:
             units = sum(content.quantity for content in parcel.contents)
             self._book("packed", release, None, "", units, parcel_id=parcel.parcel_id)
@@ -294,23 +311,36 @@ class Wms:
         yield self.world.env.timeout(slot_us - self.world.now_us())
         self._departure_due = False
         loaded, self._dock = self._dock, []
+        gone: list[Parcel] = []
         for release in loaded:
-            self._ship(release)
-        self.on_departure([parcel.tracking_number or "" for release in loaded for parcel in release.parcels])
+            leaving = self._leaving(release)
+            self._ship(release, leaving)
+            gone += leaving
+            if release.status is not Status.SHIPPED:
+                self._dock.append(release)
+                self._schedule_departure()
+        self.on_departure([parcel.tracking_number or "" for parcel in gone])
 
-    def _ship(self, release: Release) -> None:
-        shipped = self.model.ship(release, f"{release.mark}.S")
-        alone = release.parcels[0] if len(release.parcels) == 1 else None
+    def _leaving(self, release: Release) -> list[Parcel]:
+        """The parcels that leave now: those still here, or the first half of them when they leave in two shipments."""
+        here = [parcel for parcel in release.parcels if not parcel.shipment_id]
+        return here[: -(-len(here) // 2)] if self._in_two.pop(release.mark, False) else here
+
+    def _ship(self, release: Release, parcels: Sequence[Parcel]) -> None:
+        number = "" if not release.shipment_id else "2"
+        shipped = self.model.ship(release, f"{release.mark}.S{number}", parcels)
+        units = units_by_line(parcels)
+        alone = parcels[0] if len(parcels) == 1 else None
         for line_no, movement in zip(shipped.line_nos, shipped.booking.movements, strict=True):
             self._book_move(release, line_no, movement, shipped.booking.sequence, parcel=alone)
         data: dict[str, object] = {
             "shipment_id": release.shipment_id,
             "shipped_at": iso(self.world.now_us()),
-            "parcels": [shipped_parcel(parcel) for parcel in release.parcels],
+            "parcels": [shipped_parcel(parcel) for parcel in parcels],
             "lines": [
-                {"line_no": line.line_no, "sku": line.sku, "quantity": line.shipped}
+                {"line_no": line.line_no, "sku": line.sku, "quantity": units[line.line_no]}
                 for line in release.lines.values()
-                if line.shipped
+                if line.line_no in units
             ],
             "stock": _stock(shipped.booking),
         }
@@ -334,9 +364,31 @@ class Wms:
 
     # ---- books and events
 
+    def _correct(self, fault: Fault, reference: str, sku: str, units: int) -> None:
+        """Book what a count found; a backdated one is told later than what was booked after it."""
+        booking = self.model.adjust(reference, sku, units)
+        assert booking is not None, f"count {reference} was booked before"
+        if fault.kind == "backdated_adjustment":
+            self._book_change(booking, reference, "backdated")
+            self._untold += 1
+            self.world.process(f"tell {reference}", self._tell_late(booking, reference, fault.delay_us), self.name)
+        else:
+            self._change_stock("adjustment", booking, reference, "cycle count")
+
+    def _tell_late(self, booking: Booking, reference: str, delay_us: int) -> Events:
+        yield self.world.env.timeout(delay_us)
+        self._untold -= 1
+        self._tell_change("adjustment", booking, reference)
+
     def _change_stock(self, cause: str, booking: Booking, reference: str, reason: str) -> None:
+        self._book_change(booking, reference, reason)
+        self._tell_change(cause, booking, reference)
+
+    def _book_change(self, booking: Booking, reference: str, reason: str) -> None:
         for movement in booking.movements:
             self._book_stock(movement, booking.sequence, reference, reason)
+
+    def _tell_change(self, cause: str, booking: Booking, reference: str) -> None:
         data: dict[str, object] = {"cause": cause, "reference": reference, "stock": _stock(booking)}
         self.webhooks.emit("inventory.changed", booking.deltas[0].sku, data, "", key=reference)
 

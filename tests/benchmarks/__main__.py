@@ -1,4 +1,4 @@
-"""`make bench`: orders per second through the whole flow, memory, and how cost grows; results as JSON.
+"""`make bench`: orders per second through the whole flow, memory, how cost grows, seeds explored per minute.
 
 Every figure stands beside a floor that was measured in the same run: bare WSGI calls plus the same number of SimPy
 events.
@@ -36,17 +36,32 @@ def with_floor(run: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def print_exploration(results: dict[str, Any]) -> None:
+    """Seeds per minute and orders per second under faults, per executor."""
+    for name, figures in results.items():
+        if isinstance(figures, dict):
+            speed = f"{figures['seeds_per_minute']} seeds a minute, {figures['orders_per_second']} orders a second"
+            sys.stdout.write(f"explore, {name:18} {speed}\n")
+    sys.stdout.write(f"two processes over one: {results['two_over_one']}; Dask over one: {results['dask_over_one']}\n")
+
+
 def main() -> None:
     """Measure few and many orders, print a table, leave the JSON."""
     with tempfile.TemporaryDirectory(prefix="peakproof-bench-") as scratch:
         runs = [with_floor(measured("measure", orders, Path(scratch) / str(orders))) for orders in (FEW, MANY)]
     few, many = runs
-    results = {"runs": runs, "cost_per_order_many_over_few": round(many["ms_per_order"] / few["ms_per_order"], 3)}
+    results = {
+        "runs": runs,
+        "cost_per_order_many_over_few": round(many["ms_per_order"] / few["ms_per_order"], 3),
+        "exploration": measured("exploration"),
+    }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     for name in few:
         sys.stdout.write(f"{name:24} {few[name]!s:>12} {many[name]!s:>12}\n")
-    sys.stdout.write(f"cost per order, {MANY:,} over {FEW:,}: {results['cost_per_order_many_over_few']}\n{RESULTS}\n")
+    sys.stdout.write(f"cost per order, {MANY:,} over {FEW:,}: {results['cost_per_order_many_over_few']}\n")
+    print_exploration(results["exploration"])
+    sys.stdout.write(f"{RESULTS}\n")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,28 @@ class Evidence:
     def fact(self, fact: str, *, subject: str = "", value: int | None = None, **columns: Any) -> None:
         self.row("facts", fact=fact, subject=subject, value=value, **columns)
 
+    def contract(
+        self, sku: str, price: int = 100, rate_bp: int = 2_000, *, since: float = -3_600, until: float | None = None
+    ) -> None:
+        """What customer C1 pays for a sku from `since` until before `until`, in the ERP's own master data."""
+        if not self.rows["master"]:
+            self.row("master", record="customer", customer_id="C1", price_list="PL", jurisdiction="GB")
+            self.row("master", record="tax_rate", jurisdiction="GB", tax_category="standard", tax_rate_bp=rate_bp)
+        if not any(row.get("sku") == sku for row in self.rows["master"]):
+            self.row("master", record="item", sku=sku, tax_category="standard")
+        self.row(
+            "master", record="price", price_list="PL", sku=sku, unit_price_minor=price,
+            valid_from_us=at(since), valid_to_us=None if until is None else at(until),
+        )  # fmt: skip
+
+    def limits(self, *, calls: int = 5, pause_s: float = 1, recovery_s: float = 1_200, parking_s: float = 300) -> None:
+        """The retry budgets between the integration, the ERP and a warehouse, and the bounds that go with them."""
+        for sender, receiver in (("integration", "erp"), ("integration", "carrier"), ("wms-east", "integration")):
+            budget = {"value": calls, "value_to": round(pause_s * SECOND)}
+            self.fact("retry_budget", subject=receiver, text=sender, **budget)
+        self.fact("recovery_bound_us", value=round(recovery_s * SECOND))
+        self.fact("parking_bound_us", value=round(parking_s * SECOND))
+
     def quiet(self, seconds: float, *, loaded: float = 0, bound_s: float = 3_600) -> None:
         self.fact("loaded_at_us", value=at(loaded))
         self.fact("healed_at_us", value=at(loaded))
@@ -135,6 +157,30 @@ class Evidence:
     def published(self, sku: str, available: int, node: str = "wms-east") -> None:
         self.row("final", read="availability", at_us=at(10_000), status=200, sku=sku, node=node, available=available)
 
+    # ---- calls
+
+    def call(self, reference: str, seconds: float, *, took: float = 0.1, attempt: int = 1, **columns: Any) -> None:
+        """One call of the integration to the ERP about an order, answered 201 unless told otherwise."""
+        self.row(
+            "exchanges",
+            **{
+                "source": "integration",
+                "target": "erp",
+                "method": "POST",
+                "path": "/sales-orders",
+                "route": "/sales-orders",
+                "correlation_id": f"trace-{reference}",
+                "key": f"book-{reference}",
+                "attempt": attempt,
+                "sent_at_us": at(seconds),
+                "completed_at_us": at(seconds + took),
+                "status": 201,
+                "outcome": "answered",
+                "copy": 0,
+            }
+            | columns,
+        )
+
     # ---- partners
 
     def book(self, partner: str, kind: str, reference: str, seconds: float, **columns: Any) -> None:
@@ -184,15 +230,19 @@ class Evidence:
         self.book("carrier", "label_line", reference, seconds, line_no=line_no, sku=sku, quantity=quantity, **named)
 
     def chain(self, reference: str, line: Line, seconds: float) -> None:
-        """Booked, released, labelled, shipped, confirmed, invoiced and read back, a second each."""
+        """Booked, released, labelled, shipped, confirmed, invoiced and read back, a second each, at 1.00 plus 20% tax."""
         shipment: dict[str, Any] = {"shipment_id": f"rel-{reference}.S"}
+        net = 100 * line[2]
+        money: dict[str, Any] = {"amount_minor": net, "tax_minor": net // 5}
         self.erp("order_booked", reference, seconds, business_key=f"SO-{reference}")
+        self.erp("order_line", reference, seconds, line, business_key=f"SO-{reference}", amount_minor=net)
         self.release(reference, line, seconds + 1)
         self.label(reference, line, seconds + 2)
         self.ship(reference, line, seconds + 3)
         self.erp("shipment_confirmed", reference, seconds + 4, line, **shipment)
-        self.erp("invoiced", reference, seconds + 5, line, business_key=f"INV-{reference}", **shipment)
-        self.erp("invoice", reference, seconds + 5, business_key=f"INV-{reference}", **shipment)
+        self.erp("invoiced", reference, seconds + 5, line, business_key=f"INV-{reference}", **shipment, **money)
+        total: dict[str, Any] = {"amount_minor": net + net // 5}
+        self.erp("invoice", reference, seconds + 5, business_key=f"INV-{reference}", **shipment, **total)
         line_no, sku, quantity = line
         self.final(reference, [promise(line_no, sku, quantity, shipped=quantity)])
 

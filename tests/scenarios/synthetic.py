@@ -17,6 +17,7 @@ HOT = "HOT"
 GONE = "GONE"
 REFUSED_EACH = 100
 COLD_SKUS = 500
+CUSTOMERS = 300
 EVENTS = ("release.picked", "release.packed", "release.shipped", "tracking.updated", "inventory.changed")
 
 Row = dict[str, Any]
@@ -24,7 +25,7 @@ Row = dict[str, Any]
 
 def write_run(directory: Path, orders: int, lines_per_order: int, hot_stock: int | None = None) -> None:
     """A run directory of `orders` accepted orders, two seconds apart; `hot_stock` units of the hot sku at each node."""
-    kinds = ("operations", "ledger", "exchanges", "final", "facts")
+    kinds = ("operations", "ledger", "exchanges", "final", "facts", "faults", "master")
     files = {kind: (directory / f"{kind}.ndjson").open("wb") for kind in kinds}
     counts = dict.fromkeys(files, 0)
 
@@ -34,7 +35,7 @@ def write_run(directory: Path, orders: int, lines_per_order: int, hot_stock: int
 
     try:
         stock = Stock(orders * lines_per_order, hot_stock)
-        for kind, row in (*_facts(orders), *stock.opening()):
+        for kind, row in (*_facts(orders), *_master(), *stock.opening()):
             put(kind, row)
         for number in range(orders):
             for kind, row in _order(number, lines_per_order, stock):
@@ -83,13 +84,34 @@ def _facts(orders: int) -> Iterator[tuple[str, Row]]:
     end_us = START_US + (2 * orders + 100) * SECOND
     for fact in ("loaded_at_us", "healed_at_us", "quiet_at_us"):
         yield "facts", {"fact": fact, "subject": "", "value": end_us}
-    yield "facts", {"fact": "drain_bound_us", "subject": "", "value": SECOND}
+    for fact in ("drain_bound_us", "recovery_bound_us", "parking_bound_us"):
+        yield "facts", {"fact": fact, "subject": "", "value": SECOND}
+    for partner in (*NODES, "erp", "carrier"):
+        yield (
+            "facts",
+            {"fact": "retry_budget", "text": "integration", "subject": partner, "value": 3, "value_to": SECOND},
+        )
+
+
+def _master() -> Iterator[tuple[str, Row]]:
+    yield "master", {"record": "tax_rate", "jurisdiction": "GB", "tax_category": "standard", "tax_rate_bp": 2_000}
+    for number in range(CUSTOMERS):
+        customer = {"customer_id": f"C{number}", "price_list": "PL", "jurisdiction": "GB"}
+        yield "master", {"record": "customer", **customer}
+    for sku in (HOT, *(f"S{number:04d}" for number in range(COLD_SKUS))):
+        yield "master", {"record": "item", "sku": sku, "tax_category": "standard"}
+        price = {"price_list": "PL", "sku": sku, "unit_price_minor": 100, "valid_from_us": 0, "valid_to_us": None}
+        yield "master", {"record": "price", **price}
 
 
 def _order(number: int, lines_per_order: int, stock: Stock) -> Iterator[tuple[str, Row]]:
     at_us = START_US + 2 * number * SECOND
     node = NODES[number % 2]
-    who = {"customer_id": f"C{number % 300}", "order_reference": f"PO-{number}", "correlation_id": f"{number:032x}"}
+    who = {
+        "customer_id": f"C{number % CUSTOMERS}",
+        "order_reference": f"PO-{number}",
+        "correlation_id": f"{number:032x}",
+    }
     lines = [
         (line_no, HOT if line_no == 1 and number % 3 == 0 else f"S{(number * 7 + line_no) % COLD_SKUS:04d}")
         for line_no in range(1, lines_per_order + 1)
@@ -123,7 +145,11 @@ def _order(number: int, lines_per_order: int, stock: Stock) -> Iterator[tuple[st
 
 def _refusal(number: int) -> Row:
     at_us = START_US + (2 * number + 1) * SECOND
-    who = {"customer_id": f"C{number % 300}", "order_reference": f"NO-{number}", "correlation_id": f"f{number:031x}"}
+    who = {
+        "customer_id": f"C{number % CUSTOMERS}",
+        "order_reference": f"NO-{number}",
+        "correlation_id": f"f{number:031x}",
+    }
     refused = {"outcome": "fail", "status": 409, "problem": "out-of-stock", "key": f"N{number}", "order_id": None,
                "order_status": None, "order_version": None, "answer_lines": None}  # fmt: skip
     return _attempt(number, at_us, who, [(1, GONE)]) | refused
@@ -179,11 +205,13 @@ def _exchange(source: str, target: str, route: str, event: str | None, at_us: in
 def _erp(number: int, at_us: int, who: Row, lines: list[tuple[int, str]]) -> Iterator[tuple[str, Row]]:
     head = {"partner": "erp", "shipment_id": f"R{number}.S", **who}
     yield "ledger", {**head, "kind": "order_booked", "business_key": f"SO{number}", "at_us": at_us + SECOND}
-    yield "ledger", {**head, "kind": "invoice", "business_key": f"I{number}", "at_us": at_us + 40 * SECOND}
-    for kind, late_s in (("order_line", 1), ("shipment_confirmed", 30), ("invoiced", 40)):
+    total = {"amount_minor": 120 * len(lines)}
+    yield "ledger", {**head, "kind": "invoice", "business_key": f"I{number}", "at_us": at_us + 40 * SECOND, **total}
+    for kind, key, late_s in (("order_line", "SO", 1), ("shipment_confirmed", "SO", 30), ("invoiced", "I", 40)):
+        money = {} if kind == "shipment_confirmed" else {"amount_minor": 100, "tax_minor": 20}
         for line_no, sku in lines:
-            entry = {**head, "kind": kind, "business_key": f"{kind}{number}", "at_us": at_us + late_s * SECOND}
-            yield "ledger", {**entry, "line_no": line_no, "sku": sku, "quantity": 1}
+            entry = {**head, "kind": kind, "business_key": f"{key}{number}", "at_us": at_us + late_s * SECOND}
+            yield "ledger", {**entry, "line_no": line_no, "sku": sku, "quantity": 1, **money}
 
 
 def _parcel(number: int, at_us: int, who: Row, lines: list[tuple[int, str]]) -> Iterator[tuple[str, Row]]:

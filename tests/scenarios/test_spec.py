@@ -109,6 +109,18 @@ def test_what_makes_no_sense_is_refused_where_it_stands(
         ("{id: a, kind: cut, edge: [portal, integration], select: {nth: [1], share: 0.1}}", "exactly one of"),
         ("{id: a, kind: short_pick, host: threepl, window: {from: 1h, to: 30m}, strength: 0.1}", "'to' is not after"),
         ("{id: a, kind: short_pick, host: threepl, window: {from: 1h, for: 30m}, strength: 3}", "0 to 1"),
+        ("{id: a, kind: pause, host: erp, window: {from: 1h, for: 1m}}", "'erp' does not play pause; those who do are"),
+        ("{id: a, kind: stale_snapshot, host: carrier, window: {from: 1h, for: 1m}}", "does not play stale_snapshot"),
+        ("{id: a, kind: crash, host: erp, at: commit, select: {nth: [1]}}", "'erp' does not play crash"),
+        ("{id: a, kind: crash, host: integration, at: commit}", "needs a select"),
+        ("{id: a, kind: outage, host: erp, at: commit, select: {nth: [1]}}", "only a crash has a transaction boundary"),
+        ("{id: a, kind: unsigned, edge: [threepl, integration]}", "'threepl' sends no webhooks; those who do are"),
+        ("{id: a, kind: hold, edge: [portal, integration]}", "needs a window"),
+        ("{id: a, kind: swizzle, host: erp, window: {from: 1h, for: 1m}}", "swizzle draws its own edges"),
+        ("{id: a, kind: rate_limit, host: erp, window: {from: 1h, for: 1m}}", "rate_limit needs a strength"),
+        ("{id: a, kind: clock_skew, host: integration, window: {from: 1h, for: 1m}}", "needs a delay"),
+        ("{id: a, kind: delay, edge: [portal, integration], delay: -3s}", "only a clock can be off to that side"),
+        ("{id: a, kind: cycle_count, host: erp, window: {from: 1h, for: 1m}}", "those who do are wms-east, wms-west"),
     ],
 )
 def test_a_fault_that_cannot_be_played_is_refused(tmp_path: Path, fault: str, words: str) -> None:
@@ -132,6 +144,23 @@ def test_faults_get_absolute_times(tmp_path: Path) -> None:
     assert (away.from_us, away.to_us) == (43_201_000_000, 44_401_000_000)
     assert (lost.source, lost.target, lost.method, lost.route) == ("integration", "wms-east", "POST", "/releases")
     assert (lost.nth, lost.every, lost.from_us, lost.to_us) == ((3, 40), 0, 1_000_000, 9_000_000)
+
+
+def test_a_clock_may_be_behind_and_a_crash_may_wait_for_its_transaction(tmp_path: Path) -> None:
+    text = (
+        "faults:\n"
+        "  - {id: behind, kind: clock_skew, host: integration, delay: -90s, window: {from: 1h, for: 1m}}\n"
+        "  - {id: torn, kind: crash, host: integration, at: after_commit, select: {nth: [7]}, delay: 10s}\n"
+        "  - {id: busy, kind: db_locked, host: integration, select: {share: 0.1}}\n"
+    )
+    scenario = load(write(tmp_path, text))
+    behind, torn, busy = scenario.fault_plan(1_000_000, 9_000_000)
+    assert behind.delay_us == -90_000_000
+    assert (torn.at, torn.nth, torn.delay_us, torn.from_us, torn.to_us) == (
+        "after_commit", (7,), 10_000_000, 1_000_000, 9_000_000
+    )  # fmt: skip
+    assert (busy.boundary, busy.share) == ("begin", 0.1)
+    assert Scenario.from_plain(scenario.plain()) == scenario
 
 
 def test_overrides_replace_and_add(tmp_path: Path) -> None:

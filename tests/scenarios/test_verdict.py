@@ -31,6 +31,9 @@ def clean(directory: Path) -> Evidence:
     evidence.order("A", [LINE], 100)
     evidence.chain("A", LINE, 110)
     evidence.published("S1", 47)
+    evidence.contract("S1")
+    evidence.limits()
+    evidence.call("A", 110)
     return evidence
 
 
@@ -44,7 +47,8 @@ def limit(holds: bool | None) -> ThresholdResult:
 
 def test_a_clean_run_holds_in_every_check(tmp_path: Path) -> None:
     verdict = judge(clean(tmp_path).write(), [("order_ack_ms", "p(95)<200"), ("order_ack_ms{portal}", "count==1")])
-    assert {check.name: check.outcome for check in verdict.checks} == {c.name: "holds" for c in list_checks()}
+    found = {check.name: check.outcome for check in verdict.checks}
+    assert found == {c.name: "holds" for c in list_checks()} | {"poison_is_parked": "inconclusive"}
     assert (verdict.outcome, verdict.exit_code) == ("holds", 0)
     assert [(t.metric, t.observed, t.holds) for t in verdict.thresholds] == [
         ("order_ack_ms", 100.0, True),
@@ -85,6 +89,30 @@ def test_exit_codes_in_order_of_precedence(
 ) -> None:
     verdict = Verdict(tuple(checks), (), tuple(limits))
     assert (verdict.outcome, verdict.exit_code) == (outcome, exit_code)
+
+
+def test_what_a_run_lacks_evidence_for_is_not_observable_and_decides_only_where_it_is_named(tmp_path: Path) -> None:
+    evidence = clean(tmp_path)
+    evidence.rows["facts"] = [row for row in evidence.rows["facts"] if row["fact"] != "retry_budget"]
+    (evidence.write() / "master.ndjson").unlink()
+    verdict = judge(tmp_path)
+    lacking = [check for check in verdict.checks if not check.observable]
+    assert [(check.name, check.outcome, check.reason) for check in lacking] == [
+        ("money_adds_up", "inconclusive", "not observable: the run has no master"),
+        ("no_storm", "inconclusive", "not observable: the run has no facts.retry_budget"),
+        ("poison_is_parked", "inconclusive", "not observable: the run has no facts.retry_budget"),
+    ]
+    assert verdict.to_json()["not_observable"] == ["money_adds_up", "no_storm", "poison_is_parked"]
+    assert (verdict.outcome, verdict.exit_code) == ("holds", 0)
+    assert judge(tmp_path, checks=["no_storm"]).exit_code == 4
+
+
+def test_a_check_of_a_rare_thing_that_never_came_decides_only_where_it_is_named(tmp_path: Path) -> None:
+    clean(tmp_path).write()
+    assert judge(tmp_path).exit_code == 0
+    named = judge(tmp_path, checks=["poison_is_parked"])
+    assert (named.exit_code, named.checks[0].observable) == (4, True)
+    assert named.checks[0].reason.startswith("nothing to examine: it applies when a call of the integration was tried")
 
 
 def test_a_harness_that_loses_stock_breaks_the_verdict(tmp_path: Path) -> None:
@@ -128,13 +156,13 @@ def test_the_json_has_the_shape_of_run_json(tmp_path: Path) -> None:
     evidence.erp("order_booked", "A", 200, business_key="SO-2")
     verdict = judge(evidence.write(), [("order_ack_ms", "avg<1")], ["at_most_once"])
     told = verdict.to_json()
-    assert list(told) == ["outcome", "exit_code", "checks", "metrics", "thresholds"]
+    assert list(told) == ["outcome", "exit_code", "not_observable", "checks", "metrics", "thresholds"]
     assert (told["outcome"], told["exit_code"]) == ("violated", 1)
     check = told["checks"][0]
     assert isinstance(check.pop("seconds"), float)
     assert check == {
         "name": "at_most_once", "holds_when": list_checks()[0].holds_when, "outcome": "violated", "examined": 1,
-        "violations": 1, "judges": "target", "reason": "",
+        "violations": 1, "judges": "target", "reason": "", "observable": True, "decides": True,
         "counterexamples": [{
             "pick": "first", "kind": "booked_twice", "at_us": at(200), "badness": 1, "customer_id": "C1",
             "order_reference": "A", "line_no": None, "subject": "", "happened": 2, "allowed": 1,
@@ -153,7 +181,7 @@ def test_names_that_do_not_exist_are_refused_before_judging(tmp_path: Path) -> N
 
 def test_every_file_has_a_readable_header() -> None:
     checks = {check.name: check for check in list_checks()}
-    assert len(checks) == 12
+    assert len(checks) == 16
     assert [name for name, check in checks.items() if check.judges == "simulators"] == ["stock_conserved"]
     assert [name for name, check in checks.items() if check.needs_quiet] == [
         "availability_agrees", "ledgers_agree", "nothing_lost",
@@ -178,6 +206,9 @@ def test_a_large_run_with_a_hot_sku_is_judged_whole(tmp_path: Path) -> None:
     assert examined["no_false_rejection"] == orders + orders // 100
     assert examined["ledgers_agree"] == 3 * orders
     assert examined["at_most_once"] == orders
+    assert examined["money_adds_up"] == 6 * orders
+    assert examined["no_storm"] == 12 * orders
+    assert examined["fresh_availability"] == 2 * 501
 
 
 def test_a_hot_sku_that_is_oversold_is_found_to_the_unit(tmp_path: Path) -> None:

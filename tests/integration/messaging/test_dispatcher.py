@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from integration.messaging.budget import RateBudget
 from integration.messaging.dead_letters import DeadLetters
 from integration.messaging.dispatcher import Dispatcher, DispatcherSettings
 from integration.messaging.lane import Lane, LaneLimits
@@ -111,6 +112,28 @@ def test_a_lost_reply_is_repeated_under_the_same_key_and_takes_effect_once(house
     house.put("order-1")
     house.run(3)
     assert house.script.sent == [("order-1", 0, False), ("order-1", 1, True)]
+    assert house.script.effects == ["order-1"]
+
+
+def test_a_message_that_waits_its_turn_waits_longer_when_the_partner_asks_for_patience(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.lane.budget = RateBudget(per_second=0.5, burst=1)
+    house.lane.budget.reserve(house.clock.now_us())
+    began_us = house.clock.now_us()
+    sleep = house.clock.sleep
+    slept: list[int] = []
+
+    def asked_meanwhile(wait_us: int) -> None:
+        sleep(wait_us)
+        slept.append(wait_us)
+        if len(slept) == 1:
+            house.lane.budget.pause(began_us + 30 * SECOND_US)
+
+    monkeypatch.setattr(house.clock, "sleep", asked_meanwhile)
+    house.put("order-1")
+    house.deliver_all()
+    assert slept == [2 * SECOND_US, 28 * SECOND_US]
     assert house.script.effects == ["order-1"]
 
 

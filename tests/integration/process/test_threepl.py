@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from contracts.wire import iso
-from integration.messaging.outcomes import Done, Uncertain
+from integration.messaging.outcomes import Done, Retry, Uncertain
 from integration.storage.tables import shipments
 
 REFERENCE = "o1.threepl"
@@ -78,6 +80,13 @@ def test_a_failed_poll_changes_nothing_and_is_repeated(stage: Any) -> None:
     tell(stage, change(stage, 5, "shipped", shipped=4))
     assert stage.threepl.bodies("changes") == [0, 0]
     assert stage.line("o1") == {"shipped": 4}
+
+
+@pytest.mark.parametrize(("asked_s", "wait_s"), [(0, 30), (7, 30), (90, 90), (900, 900)])
+def test_a_3pl_that_asks_for_patience_is_polled_no_sooner(stage: Any, asked_s: int, wait_s: int) -> None:
+    stage.threepl.script["changes"] = [Retry("429", after_us=asked_s * 1_000_000, healthy=True)]
+    assert stage.poll.once() == wait_s * 1_000_000
+    assert stage.poll.once() == 300 * 1_000_000
 
 
 def test_a_3pl_gives_back_whole_orders_only(stage: Any) -> None:

@@ -125,3 +125,21 @@ def test_voided_orders_and_labels_are_netted(tmp_path: Path) -> None:
     evidence.book("carrier", "label_voided", "A", 105, parcel_id="par-A", tracking_number="T1")
     evidence.label("A", LINE, 106, tracking="T2")
     assert evidence.check("at_most_once").outcome == "holds"
+
+
+def test_a_second_sales_order_that_an_erp_made_of_a_repetition_is_found_unless_it_was_voided(tmp_path: Path) -> None:
+    evidence = one_order(tmp_path)
+    book_again(evidence)
+    evidence.erp("order_line", "A", 200, LINE, business_key="SO-2", amount_minor=300)
+    found = told(evidence.check("at_most_once"), *COLUMNS)
+    assert found == [("booked_twice", "A", None, "", 2, 1), ("order_line_twice", "A", 1, "S1", 6, 3)]
+    evidence.erp("order_voided", "A", 210, business_key="SO-2")
+    assert evidence.check("at_most_once").outcome == "holds"
+
+
+def test_what_only_a_failed_key_asked_for_is_not_allowed(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.attempt("A", [(1, "S1", 6)], 90, outcome="fail", key="first")
+    evidence.order("A", [LINE], 100, key="second")
+    evidence.release("A", (1, "S1", 6), 110)
+    assert told(evidence.check("at_most_once"), *COLUMNS) == [("released_twice", "A", 1, "S1", 6, 3)]

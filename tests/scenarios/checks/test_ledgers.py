@@ -54,6 +54,56 @@ class TestFailMeansNever:
         found = told(evidence.check("fail_means_never"), "kind", "order_reference", "entry")
         assert found == [("untraced", "GHOST", "order_booked"), ("unnamed", None, "shipped")]
 
+    def test_an_entry_older_than_the_first_call_under_a_key_that_may_have_succeeded_is_found(
+        self, tmp_path: Path
+    ) -> None:
+        evidence = Evidence(tmp_path)
+        evidence.attempt("A", [LINE], 100, outcome="fail", key="first")
+        evidence.order("A", [LINE], 200, key="second")
+        evidence.erp("order_booked", "A", 210, business_key="SO-2")
+        assert evidence.check("fail_means_never").outcome == "holds"
+        evidence.erp("order_booked", "A", 150, business_key="SO-1")
+        found = told(evidence.check("fail_means_never"), "kind", "entry", "business_key", "badness")
+        assert found == [
+            ("booked_before_asked", "order_booked", "SO-1", 1),
+            ("failed_key_booked", "order_booked", None, 1),
+        ]
+
+    def test_two_orders_under_one_reference_of_which_one_key_failed_are_found(self, tmp_path: Path) -> None:
+        evidence = Evidence(tmp_path)
+        evidence.order("A", [LINE], 100, key="first")
+        evidence.attempt("A", [LINE], 150, outcome="fail", key="second", problem="order-reference-used")
+        for seconds, order in ((110, "SO-1"), (160, "SO-2")):
+            evidence.erp("order_booked", "A", seconds, business_key=order)
+        assert told(evidence.check("fail_means_never"), "kind", "badness") == [("failed_key_booked", 1)]
+
+    def test_a_second_key_whose_outcome_is_unknown_may_have_made_an_order(self, tmp_path: Path) -> None:
+        evidence = Evidence(tmp_path)
+        evidence.order("A", [LINE], 100, key="first")
+        evidence.attempt("A", [LINE], 120, outcome="info", key="second")
+        evidence.attempt("A", [LINE], 150, outcome="fail", key="third")
+        for seconds, order in ((110, "SO-1"), (160, "SO-2")):
+            evidence.erp("order_booked", "A", seconds, business_key=order)
+        assert evidence.check("fail_means_never").outcome == "holds"
+
+    def test_a_quantity_that_only_a_failed_key_asked_for_is_found(self, tmp_path: Path) -> None:
+        evidence = Evidence(tmp_path)
+        evidence.attempt("A", [(1, "S1", 9)], 100, outcome="fail", key="first")
+        evidence.order("A", [LINE], 200, key="second")
+        evidence.erp("order_line", "A", 210, (1, "S1", 9), business_key="SO-1")
+        found = told(evidence.check("fail_means_never"), "kind", "business_key", "badness")
+        assert found == [("failed_payload_booked", "SO-1", 6)]
+
+    def test_a_cancel_that_was_refused_for_certain_must_not_be_booked(self, tmp_path: Path) -> None:
+        evidence = whole(tmp_path)
+        evidence.attempt("A", [LINE], 105, outcome="fail", operation="cancel_order", key="k", status=409)
+        assert evidence.check("fail_means_never").outcome == "holds"
+        evidence.book("wms-east", "release_cancelled", "A", 112, line_no=1, sku="S1", quantity=3, business_key="rel-A")
+        found = told(evidence.check("fail_means_never"), "kind", "partner", "entry", "badness")
+        assert found == [("refused_yet_cancelled", "wms-east", "release_cancelled", 1)]
+        evidence.attempt("A", [LINE], 106, outcome="info", operation="cancel_order", key="other")
+        assert evidence.check("fail_means_never").outcome == "holds"
+
 
 class TestLedgersAgree:
     def test_without_quiet_it_is_inconclusive(self, tmp_path: Path) -> None:
@@ -87,6 +137,41 @@ class TestLedgersAgree:
         assert told(evidence.check("ledgers_agree"), "kind", "badness") == [("label_unused", 3)]
         evidence.book("carrier", "label_voided", "A", 210, tracking_number="T9")
         assert evidence.check("ledgers_agree").outcome == "holds"
+
+    def packed(self, directory: Path, *, tracking: str | None) -> Evidence:
+        """An order of three in one parcel with one live label, T1."""
+        evidence = Evidence(directory)
+        evidence.quiet(900)
+        evidence.fact("label_by_carrier", subject="wms-east")
+        evidence.book("wms-east", "packed", "A", 111, business_key="rel-A", parcel_id="par-A", quantity=3)
+        evidence.label("A", LINE, 112, tracking="T1")
+        evidence.ship("A", LINE, 113)
+        evidence.rows["ledger"][-1]["tracking_number"] = tracking
+        evidence.erp("shipment_confirmed", "A", 114, LINE, **SHIPMENT)
+        evidence.erp("invoiced", "A", 115, LINE, **SHIPMENT)
+        return evidence
+
+    @pytest.mark.parametrize("tracking", ["T1", None])
+    def test_a_label_is_used_by_its_number_or_by_its_packed_parcel(self, tmp_path: Path, tracking: str | None) -> None:
+        assert self.packed(tmp_path, tracking=tracking).check("ledgers_agree").outcome == "holds"
+
+    @pytest.mark.parametrize("tracking", ["T1", None])
+    def test_a_second_live_label_does_not_hide_behind_a_missing_line(
+        self, tmp_path: Path, tracking: str | None
+    ) -> None:
+        evidence = self.packed(tmp_path, tracking=tracking)
+        evidence.book("carrier", "label", "A", 120, parcel_id="par-A", tracking_number="T2")
+        found = told(evidence.check("ledgers_agree"), "kind", "subject")
+        assert found == [("label_idle", "T2")]
+        evidence.book("carrier", "label_voided", "A", 130, tracking_number="T2")
+        assert evidence.check("ledgers_agree").outcome == "holds"
+
+    def test_goods_that_left_under_a_voided_label_are_found(self, tmp_path: Path) -> None:
+        evidence = self.packed(tmp_path, tracking="T1")
+        evidence.label("A", LINE, 120, tracking="T2")
+        evidence.book("carrier", "label_voided", "A", 130, tracking_number="T1")
+        found = told(evidence.check("ledgers_agree"), "kind", "subject", "badness")
+        assert found == [("label_not_live", "T1", 3), ("label_idle", "T2", 1)]
 
     def test_a_shipment_without_label_is_found_only_where_we_label(self, tmp_path: Path) -> None:
         evidence = Evidence(tmp_path, nodes=("wms-east", "threepl"))
@@ -156,6 +241,26 @@ class TestAvailabilityAgrees:
         evidence.final("A", [promise(1, "S1", 3, 3)])
         evidence.published("S1", 2)
         assert evidence.check("availability_agrees").outcome == "holds"
+
+    @pytest.mark.parametrize(("node", "published", "found"), [
+        ("wms-east", 2, []),
+        ("wms-east", 1, [("too_low", 1)]),
+        ("wms-west", 10, []),
+        ("wms-west", 7, [("too_low", 3)]),
+    ])  # fmt: skip
+    def test_an_open_release_is_held_at_its_own_node_alone(
+        self, tmp_path: Path, node: str, published: int, found: list[tuple[str, int]]
+    ) -> None:
+        evidence = Evidence(tmp_path, nodes=("wms-east", "wms-west"))
+        evidence.quiet(900)
+        for name, units in (("wms-east", 5), ("wms-west", 10)):
+            evidence.move("opening", "S1", units, -10, node=name)
+        evidence.order("A", [LINE], 50)
+        evidence.release("A", LINE, 60)
+        evidence.final("A", [promise(1, "S1", 3, 3)])
+        for name, units in (("wms-east", 2), ("wms-west", 10)):
+            evidence.published("S1", published if name == node else units, name)
+        assert told(evidence.check("availability_agrees"), "kind", "badness") == found
 
 
 class TestStockConserved:

@@ -100,3 +100,43 @@ def test_cases_taken_for_units_are_found(tmp_path: Path) -> None:
     evidence.order("A", [(1, "S1", 60)], 100, answer_lines=[promise(1, "S1", 5, 5)])
     evidence.final("A", [promise(1, "S1", 5, cancelled=5)])
     assert told(evidence.check("nothing_lost"), "kind", "ordered") == [("misread", 60)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "final", "found"),
+    [
+        (2, {"shipped": 3, "cancelled": 2}, []),
+        (1, {"shipped": 3, "cancelled": 2}, [("uncovered", 1)]),
+        (2, {"shipped": 3, "cancelled": 1, "short": 1}, []),
+        (2, {"shipped": 2, "cancelled": 2, "short": 1}, [("uncovered", 1)]),
+    ],
+)
+def test_a_cancel_covers_no_more_than_was_asked(
+    tmp_path: Path, asked: int, final: dict[str, int], found: list[tuple[str, int]]
+) -> None:
+    evidence = shipped(tmp_path, final["shipped"], final)
+    evidence.attempt("A", [(1, "S1", asked)], 105, operation="cancel_order", key="k", status=200)
+    assert told(evidence.check("nothing_lost"), "kind", "badness") == found
+
+
+def test_a_cancel_that_was_refused_covers_nothing(tmp_path: Path) -> None:
+    evidence = shipped(tmp_path, 3, {"shipped": 3, "cancelled": 2})
+    evidence.attempt("A", [(1, "S1", 2)], 105, operation="cancel_order", key="k", outcome="fail", status=409)
+    assert told(evidence.check("nothing_lost"), "kind", "badness") == [("uncovered", 2)]
+
+
+def test_what_a_node_gave_back_because_the_client_asked_is_the_same_units(tmp_path: Path) -> None:
+    evidence = shipped(tmp_path, 2, {"shipped": 2, "cancelled": 2, "short": 1})
+    evidence.attempt("A", [(1, "S1", 2)], 105, operation="cancel_order", key="k", outcome="info")
+    evidence.book("wms-east", "release_cancelled", "A", 106, line_no=1, sku="S1", quantity=2, business_key="rel-A")
+    assert told(evidence.check("nothing_lost"), "kind", "badness") == [("uncovered", 1)]
+
+
+@pytest.mark.parametrize(("cancelled", "found"), [(2, []), (3, [("unaccounted", 3)])])
+def test_a_node_that_ships_what_it_cancelled_may_count_twice_and_no_further(
+    tmp_path: Path, cancelled: int, found: list[tuple[str, int]]
+) -> None:
+    evidence = shipped(tmp_path, 5, {"cancelled": cancelled})
+    evidence.attempt("A", [(1, "S1", 3)], 105, operation="cancel_order", key="k", outcome="info")
+    evidence.book("wms-east", "release_cancelled", "A", 106, line_no=1, sku="S1", quantity=2, business_key="rel-A")
+    assert told(evidence.check("nothing_lost"), "kind", "badness") == found

@@ -1,0 +1,93 @@
+"""Bugs in what clients are told, and in how quantities and stock are read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select
+
+from integration.experience.idempotency import Idempotency, Kept
+from integration.process.cancellation import Cancellation
+from integration.process.inventory import Inventory
+from integration.process.progress import Progress, Shipment
+from integration.runtime import Clock
+from integration.storage import Transaction
+from integration.storage.tables import idempotency, stock_deltas
+
+_HOURS_US = 4 * 3_600_000_000
+_FINGERPRINT = select(idempotency.c.fingerprint).where(
+    idempotency.c.scope == bindparam("scope"), idempotency.c.key == bindparam("key")
+)
+_DROP_DELTAS = delete(stock_deltas).where(stock_deltas.c.node == bindparam("at_node"))
+
+
+class AnswersByKeyAlone(Idempotency):
+    """Gives the kept answer for a key to any request that carries it."""
+
+    def find(self, tx: Transaction, scope: str, key: str, print_of_request: str) -> Kept | None:
+        """As the product's, without a look at the request."""
+        del print_of_request
+        row = tx.one(_FINGERPRINT, {"scope": scope, "key": key})
+        return None if row is None else super().find(tx, scope, key, row.fingerprint)
+
+
+class CancelsWithoutAsking(Cancellation):
+    """Cancels in its own books what a node has in work."""
+
+    def _is_in_our_hands(self, tx: Transaction, fulfillment: Any) -> bool:
+        del tx, fulfillment
+        return True
+
+
+class CachesForHours(Inventory):
+    """Answers for availability from memory."""
+
+    def __init__(self, clock: Clock, safety_stock: int) -> None:
+        super().__init__(clock, safety_stock)
+        self._known: dict[str, tuple[int, dict[str, int]]] = {}
+
+    def availability(self, tx: Transaction, skus: Sequence[str]) -> dict[str, dict[str, int]]:
+        """What was true within the last four hours."""
+        now_us = self._clock.now_us()
+        unknown = [sku for sku in skus if sku not in self._known or now_us - self._known[sku][0] > _HOURS_US]
+        for sku, by_node in super().availability(tx, unknown).items():
+            self._known[sku] = now_us, by_node
+        return {sku: dict(self._known[sku][1]) for sku in skus}
+
+    def availability_page(self, tx: Transaction, page: int, page_size: int) -> dict[str, dict[str, int]]:
+        """The skus of the page with what was true within the last four hours."""
+        return self.availability(tx, list(super().availability_page(tx, page, page_size)))
+
+
+class SnapshotWins(Inventory):
+    """Takes a snapshot for the truth of now, not of the moment at which it was read."""
+
+    def take_snapshot(self, tx: Transaction, node: str, as_of_sequence: int, rows: Iterable[Mapping[str, Any]]) -> None:
+        """As the product's, without the deltas that are newer."""
+        tx.execute(_DROP_DELTAS, {"at_node": node})
+        super().take_snapshot(tx, node, as_of_sequence, rows)
+
+
+def case_as_each(quantity: int, factor: int) -> int:
+    """Two cases are two."""
+    del factor
+    return quantity
+
+
+class TakesShortForComplete(Progress):
+    """Books and bills what was released, whatever was picked."""
+
+    def pick(self, tx: Transaction, fulfillment: Any, picked: Mapping[int, int], short: Mapping[int, int]) -> None:
+        """Nothing came short."""
+        del short
+        super().pick(tx, fulfillment, picked, {})
+
+    def ship(self, tx: Transaction, fulfillment: Any, shipment: Shipment) -> bool:
+        """Everything shipped."""
+        lines = self.lines_of(tx, fulfillment.fulfillment_id).values()
+        everything = [
+            {"line_no": line.line_no, "sku": line.sku, "quantity": line.quantity - line.shipped - line.cancelled}
+            for line in lines
+            if line.quantity > line.shipped + line.cancelled
+        ]
+        return super().ship(tx, fulfillment, replace(shipment, lines=everything or shipment.lines))
