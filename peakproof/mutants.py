@@ -51,16 +51,23 @@ def mutants(
     console = Console(quiet=True) if quiet else stdout()
     asked = Asked.of(names, seeds, scenario, parse_overrides(overrides))
     directory = _directory(out)
-    with _executor(dask, jobs) as executor, _progress(console) as show:
-        matrix = play_matrix(asked, executor, show)
-    told = matrix.to_json()
-    (directory / MATRIX_FILE).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-    page.write(told, directory / PAGE_FILE)
+    matrix = Matrix.begun(asked)
+    try:
+        with _executor(dask, jobs) as executor, _progress(console) as show:
+            play_matrix(matrix, executor, show)
+    finally:  # also after Ctrl-C: what was found until then
+        _write(matrix, directory)
     _show(console, matrix)
     say(console, f"Matrix     {shown_path(directory / PAGE_FILE)}")
     if matrix.control_errors:
         return exits.BROKEN
     return exits.HOLDS if matrix.holds else exits.VIOLATED
+
+
+def _write(matrix: Matrix, directory: Path) -> None:
+    told = matrix.to_json()
+    (directory / MATRIX_FILE).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    page.write(told, directory / PAGE_FILE)
 
 
 def _directory(out: Path | None) -> Path:

@@ -145,8 +145,8 @@ def _exchanged(row: dict[str, Any]) -> Iterable[Step]:
         problem = (row["problem"] or "").rpartition(":")[2]
         yield Step(row["completed_at_us"], target, source, f"{row['status']} {problem}".strip(), "warn", back=True)
         return
-    if row["handled_at_us"] is not None and row["status"]:
-        yield Step(row["handled_at_us"], target, source, str(row["status"]), "lost", back=True, fault=fault)
+    if row["handled_at_us"] is not None:
+        yield Step(row["handled_at_us"], target, source, str(row["status"] or "answer"), "lost", back=True, fault=fault)
     if row["completed_at_us"] is not None:
         took = duration(row["completed_at_us"] - row["sent_at_us"])
         said = {"timeout": "no answer", "refused": "refused", "reset": "connection broken"}.get(row["outcome"], "")

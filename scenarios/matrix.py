@@ -2,8 +2,8 @@
 
 Three passes, each over an executor. Hunt: each mutant is played seed after seed until one of its own checks is
 violated. Control: the unmutated integration plays the same scenario under the same seeds, where everything must hold.
-Blame: the seed that killed a mutant is played again without any fault, and then with fewer and fewer kinds of faults,
-until none can be left out.
+Blame: the seed that killed a mutant is played again without any fault, then with the mutant's own, and then with fewer
+and fewer kinds of faults, until none can be left out.
 
 Results do not depend on the order in which workers give them: of a mutant only the seeds up to the first that kills it
 count.
@@ -144,6 +144,11 @@ class Matrix:
     alarms: list[Alarm] = field(default_factory=list)
     control_errors: list[str] = field(default_factory=list)
 
+    @classmethod
+    def begun(cls, asked: Asked) -> "Matrix":
+        """Nothing played yet. Raises ScenarioError for a scenario that can't be used."""
+        return cls(asked, {name: Hunted(MUTANTS[name], asked.plan(MUTANTS[name])) for name in asked.mutants})
+
     @property
     def survivors(self) -> list[str]:
         """Mutants that none of their own checks caught."""
@@ -179,14 +184,11 @@ class Matrix:
 Watcher = Callable[[Step], None]
 
 
-def play_matrix(asked: Asked, executor: Executor, tell: Watcher = lambda _step: None) -> Matrix:
-    """Hunt, control and blame. Raises ScenarioError for a scenario that can't be used."""
-    hunted = {name: Hunted(MUTANTS[name], asked.plan(MUTANTS[name])) for name in asked.mutants}
-    matrix = Matrix(asked, hunted)
+def play_matrix(matrix: Matrix, executor: Executor, tell: Watcher = lambda _step: None) -> None:
+    """Hunt, control and blame. A matrix whose playing is interrupted holds what was found until then."""
     _hunt(matrix, executor, tell)
     _control(matrix, executor, tell)
     _blame(matrix, executor, tell)
-    return matrix
 
 
 @dataclass(frozen=True)
@@ -281,10 +283,11 @@ def _kinds_needed(suspects: _Suspects) -> tuple[str, tuple[str, ...]]:
         task = SeedTask(planned.model_copy(update={"faults": kept}), suspects.seed, mutant.name)
         return Hunted(mutant, Plan(planned, "")).is_kill(play_seed(task))
 
-    needed: tuple[str, ...] = tuple(dict.fromkeys(fault.kind for fault in planned.faults))
     if dies(()):
         return mutant.name, ()
-    for kind in needed:
+    own = tuple(dict.fromkeys(str(fault["kind"]) for fault in mutant.faults))
+    needed = own if own and dies(own) else tuple(dict.fromkeys(fault.kind for fault in planned.faults))
+    for kind in needed if len(needed) > 1 else ():
         fewer = tuple(other for other in needed if other != kind)
         if dies(fewer):
             needed = fewer

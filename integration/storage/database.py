@@ -130,15 +130,8 @@ class Database:
             raise sa.exc.ArgumentError("readers and writer would not share it; name a file, sqlite:////path/to/file.db")
         arguments = {"timeout": self._busy_timeout_ms / 1000, "isolation_level": None, "check_same_thread": False}
         engine = sa.create_engine(url, poolclass=NullPool, connect_args=arguments)
-        sa.event.listen(engine, "connect", self._prepare_connection)
+        sa.event.listen(engine, "connect", _preparing(self._synchronous))
         return engine
-
-    def _prepare_connection(self, connection: DBAPIConnection, _record: object) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode = WAL", f"synchronous = {self._synchronous}", "temp_store = MEMORY",
-                       "cache_size = -32768"):  # fmt: skip
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
 
     def create(self) -> None:
         """Create the tables that are not there yet."""
@@ -240,3 +233,18 @@ class Database:
         self._readers.clear()
         self._open.clear()
         self._engine.dispose()
+
+
+def _preparing(synchronous: str) -> Callable[[DBAPIConnection, object], None]:
+    """What is done with each new SQLite connection. No method of the database: SQLAlchemy keeps an open connection's
+    pool alive for ever, which would keep the database, and so the connection.
+    """
+
+    def prepare(connection: DBAPIConnection, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode = WAL", f"synchronous = {synchronous}", "temp_store = MEMORY",
+                       "cache_size = -32768"):  # fmt: skip
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return prepare

@@ -76,7 +76,7 @@ GROUP BY p.intent, p.sku;
 
 -- The partners' books, each entry with the intent that it names (null when it names none that a client ever had).
 CREATE TABLE books AS
-SELECT l.*, i.intent
+SELECT l.* EXCLUDE (location, balance, held_balance, stock_sequence), i.intent
 FROM ledger AS l
 LEFT JOIN intents AS i ON l.customer_id = i.customer_id AND l.order_reference = i.order_reference;
 

@@ -108,14 +108,13 @@ judged AS (
 ),
 invoices AS (
     SELECT
-        d.intent, d.business_key, d.at_us, d.amount_minor AS total_minor, d.currency,
-        coalesce(l.net_minor, 0) + coalesce(l.tax_minor, 0) AS sum_minor, l.currencies
+        d.intent, d.business_key, d.at_us, d.amount_minor AS total_minor,
+        coalesce(l.net_minor, 0) + coalesce(l.tax_minor, 0) AS sum_minor
     FROM (SELECT * FROM books WHERE kind = 'invoice' AND intent IS NOT NULL AND amount_minor IS NOT NULL) AS d
     LEFT JOIN (
         SELECT
             intent, business_key, sum(net_minor) AS net_minor,
-            sum(coalesce(tax_minor, (net_minor * rate_bp + 5000) // 10000)) AS tax_minor,
-            count(*) AS currencies
+            sum(coalesce(tax_minor, (net_minor * rate_bp + 5000) // 10000)) AS tax_minor
         FROM reckoned WHERE entry = 'invoiced'
         GROUP BY intent, business_key
     ) AS l ON l.intent = d.intent AND l.business_key = d.business_key

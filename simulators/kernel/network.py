@@ -230,7 +230,7 @@ class Network:
         """Start a crashed host anew."""
         entry = self._hosts[host]
         if entry.app is None:
-            entry.life = Life(host)
+            entry.life = Life(host, entry.life.number + 1)
             self._begin(entry, first=False)
 
     def contain(self, host: str, function: Callable[..., object]) -> Callable[..., object]:
@@ -390,6 +390,7 @@ class Network:
             self._answer(exchange, exchange.scripted)
         else:
             name = f"{host.name} {exchange.method} {exchange.path} {exchange.key} {exchange.attempt}"
+            name += f" copy {exchange.copy}" if exchange.copy else ""
             self._world.tasks.start(name, host.life, self._serve, (exchange, host, host.app, body))
 
     def _serve(self, exchange: _Exchange, host: _Host, app: WSGIApplication, body: bytes) -> None:

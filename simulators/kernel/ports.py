@@ -131,7 +131,9 @@ class Ids:
         """An identifier such as `ord-5c0ffee1a2b3c4d5x`."""
         task = self._world.tasks.running()
         task.decisions += 1
-        return f"{kind}-{self._world.chance.hex(16, 'id', self._host, task.name, task.decisions, kind)}x"
+        life = task.life.number if task.life is not None else 1
+        again = () if life == 1 else (f"life {life}",)  # a restarted host starts tasks of the same names
+        return f"{kind}-{self._world.chance.hex(16, 'id', self._host, task.name, task.decisions, kind, *again)}x"
 
 
 class Gate:

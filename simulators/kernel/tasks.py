@@ -20,7 +20,6 @@ from typing import Any
 import greenlet
 import simpy
 
-
 MOST_THROWS = 3
 """A task that swallows what ends it and waits again is told so often, and then left."""
 
@@ -53,13 +52,14 @@ class EscapedWorld(KernelError):
 class Life:
     """One life of a host, from start to crash. Tasks of a life that has ended are never resumed.
 
-    While it is `paused`, what would go on is kept in `stalled`.
+    While it is `paused`, what would go on is kept in `stalled`. `number` counts the lives of a host from 1.
     """
 
-    __slots__ = ("ended", "host", "paused", "stalled")
+    __slots__ = ("ended", "host", "number", "paused", "stalled")
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, number: int = 1) -> None:
         self.host = host
+        self.number = number
         self.ended = False
         self.paused = False
         self.stalled: list[Callable[[], None]] = []

@@ -10,7 +10,7 @@ import pytest
 
 from integration.bootstrap import Parts
 from scenarios.executors import Processes
-from scenarios.matrix import Asked, play_matrix
+from scenarios.matrix import Asked, Matrix, play_matrix
 from scenarios.mutants import MUTANTS
 from scenarios.runner import run_scenario
 from scenarios.spec import load
@@ -54,7 +54,8 @@ def test_a_bug_is_reported_by_its_own_check(mutant: str, check: str, tmp_path: P
 @pytest.mark.long
 def test_every_mutant_is_killed_by_its_own_check_and_nothing_is_found_without_one() -> None:
     with Processes(len(os.sched_getaffinity(0))) as executor:
-        matrix = play_matrix(Asked(), executor)
+        matrix = Matrix.begun(Asked())
+        play_matrix(matrix, executor)
     assert matrix.survivors == []
     assert matrix.alarms == []
     assert matrix.control_errors == []

@@ -230,7 +230,7 @@ class Evidence:
         self.book("carrier", "label_line", reference, seconds, line_no=line_no, sku=sku, quantity=quantity, **named)
 
     def chain(self, reference: str, line: Line, seconds: float) -> None:
-        """Booked, released, labelled, shipped, confirmed, invoiced and read back, a second each, at 1.00 plus 20% tax."""
+        """Booked, released, labelled, shipped, confirmed, invoiced and read back, a second each; 1.00 each, 20% tax."""
         shipment: dict[str, Any] = {"shipment_id": f"rel-{reference}.S"}
         net = 100 * line[2]
         money: dict[str, Any] = {"amount_minor": net, "tax_minor": net // 5}

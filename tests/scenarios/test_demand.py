@@ -112,6 +112,30 @@ def test_only_keeps_named_orders_in_an_unchanged_world() -> None:
         whole.only(["PO-9"])
 
 
+def test_quantities_can_be_cut_in_an_unchanged_world(tmp_path: Path) -> None:
+    """Order 1 asks for 12 and 5 of A, of which a cancel takes 3 of the second line: with 2 each, what is left of it."""
+    whole = of_rows(tmp_path)
+    cut = of_rows(tmp_path, demand__quantity_limit="2")
+    assert [[line.base_quantity for line in order.lines] for order in cut.orders()] == [[2, 2], [2], [2], [2], [1]]
+    cancels = [event.lines for event in cut.events() if isinstance(event, CancelEvent)]
+    assert [event.lines for event in whole.events() if isinstance(event, CancelEvent)] == [((2, "A", 3),)]
+    assert cancels == [((2, "A", 2),)]
+    assert (cut.opening, cut.master) == (whole.opening, whole.master)
+
+
+def test_a_case_counts_as_one(tmp_path: Path) -> None:
+    """A limit is in the line's own unit: one case stays one case."""
+    cased = of_rows(tmp_path, ROWS.replace(",A,12,", ",A,72,"), demand__case_share="1", demand__quantity_limit="1")
+    lines = [line for order in cased.orders() for line in order.lines if line.unit == "CS"]
+    assert lines
+    assert all(line.quantity == 1 and line.base_quantity in (6, 12, 24) for line in lines)
+
+
+def test_opening_stock_can_be_cut(tmp_path: Path) -> None:
+    opening = of_rows(tmp_path, demand__opening__limit="4").opening
+    assert {units for stock in opening.values() for units in stock.values()} == {4}
+
+
 def test_channels_arrive_as_they_do() -> None:
     demand = Demand.load(scenario(demand__orders="400", demand__channels="{portal: 0.4, edi: 0.3, marketplace: 0.3}"))
     times: dict[str, list[int]] = {channel: [] for channel in ("portal", "edi", "marketplace")}

@@ -1,5 +1,6 @@
 """Exploring: what many seeds show together, told once and the same in any order; and a journal that survives."""
 
+import gc
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from scenarios.explore import (
     replay,
 )
 from scenarios.spec import load
+from simulators.kernel import World
 
 SMALL = {"demand.orders": "5", "swarm": "false", "expects": "[]"}
 
@@ -192,3 +194,12 @@ def test_a_finding_that_no_seed_passed_beside_has_no_neighbour() -> None:
     assert exploration.findings() == [
         Finding("no_oversell", "oversold", 1, {"kind": "oversold", "at_us": 1, "badness": 1}, None, 1, (1,), None)
     ]
+
+
+def test_a_worker_that_plays_many_seeds_keeps_none_of_their_worlds() -> None:
+    """Parked tasks and open connections hold on to everything: a leak of megabytes per seed if they are not ended."""
+    plan = plan_of()
+    for seed in (1, 2):
+        assert play_seed(SeedTask(plan.each, seed)).error == ""
+    gc.collect()
+    assert [found for found in gc.get_objects() if isinstance(found, World)] == []

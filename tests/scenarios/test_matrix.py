@@ -78,7 +78,8 @@ def test_an_unknown_mutant_is_named_with_the_nearest() -> None:
 def test_hunt_control_and_blame() -> None:
     steps: list[Step] = []
     asked = Asked.of(["key-per-attempt", "refuse-everything"], 3, "exploration", {"swarm": "false"})
-    matrix = play_matrix(asked, Here(), steps.append)
+    matrix = Matrix.begun(asked)
+    play_matrix(matrix, Here(), steps.append)
     assert matrix.survivors == []
     assert matrix.alarms == []
     assert matrix.control_errors == []
@@ -93,7 +94,8 @@ def test_hunt_control_and_blame() -> None:
 
 def test_a_bug_that_takes_two_orders_survives_one() -> None:
     asked = Asked.of(["check-then-act"], 1, "exploration", {"swarm": "false", "demand.orders": "1"})
-    matrix = play_matrix(asked, Here())
+    matrix = Matrix.begun(asked)
+    play_matrix(matrix, Here())
     assert matrix.survivors == ["check-then-act"]
     assert matrix.hunted["check-then-act"].blamed is None
     assert matrix.control_seeds == 1

@@ -1,13 +1,14 @@
 """Keyed chance replays by key, ids and the write lock replay by task, evidence is whole lines with declared columns."""
 
 from pathlib import Path
+from wsgiref.types import WSGIApplication
 
 import orjson
 import pytest
 
 from contracts.evidence import open_run
 from simulators.kernel import MINUTE, SECOND, Chance, EvidenceWriter
-from tests.simulators.kernel.conftest import STARTS_AT_US, Bench
+from tests.simulators.kernel.conftest import STARTS_AT_US, Bench, application
 
 
 def test_a_decision_depends_on_its_key_alone() -> None:
@@ -27,6 +28,24 @@ def test_shares_and_spreads_come_out_as_asked() -> None:
     assert draws[-1] <= 4_482_000
     assert {chance.integer(1, 3, "z", n) for n in range(100)} == {1, 2, 3}
     assert {chance.choose("ab", "c", n) for n in range(100)} == {"a", "b"}
+
+
+def test_a_restarted_host_draws_new_ids(bench: Bench) -> None:
+    """Its tasks have the names that they had before the crash, and what those drew is in the database."""
+    world = bench.world()
+    ports = world.ports("integration")
+    drawn: list[str] = []
+
+    def start() -> WSGIApplication:
+        ports.tasks.spawn("poll", lambda: drawn.append(ports.ids.new("ord")))
+        return application(lambda _environ: (200, b""))
+
+    world.network.attach("integration", start)
+    world.run(STARTS_AT_US + SECOND)
+    world.network.crash("integration")
+    world.network.restart("integration")
+    world.run(STARTS_AT_US + 2 * SECOND)
+    assert len(set(drawn)) == 2
 
 
 def test_ids_replay_by_task_and_never_end_in_dash_and_digits(bench: Bench) -> None:

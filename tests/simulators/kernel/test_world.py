@@ -150,3 +150,31 @@ def test_pooled_greenlets_do_not_mix_their_tasks_up(bench: Bench) -> None:
     world.run(STARTS_AT_US + 2 * MINUTE)
 
     assert names == ["first 0", "first 1", "first 2", "second 0", "second 1", "second 2"]
+
+
+def test_a_world_that_has_ended_unwinds_its_tasks_and_writes_no_more_evidence(bench: Bench) -> None:
+    world = bench.world()
+    unwound: list[str] = []
+
+    def wait_for_ever() -> None:
+        try:
+            world.sleep(HOUR)
+        finally:
+            unwound.append(world.tasks.current.name if world.tasks.current else "nobody runs")
+            world.evidence.row("gauges", at_us=world.now_us(), source="late", name="late", value=1.0)
+
+    def refuse_to_end() -> None:
+        while True:
+            try:
+                world.sleep(HOUR)
+            except BaseException:
+                unwound.append("refused")
+
+    world.spawn("waits", wait_for_ever)
+    world.spawn("refuses", refuse_to_end)
+    world.run(STARTS_AT_US + MINUTE)
+    world.evidence.close()
+    world.end()
+
+    assert unwound == ["nobody runs", *["refused"] * 3]
+    assert world.evidence.rows("gauges") == 0
