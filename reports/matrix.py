@@ -51,7 +51,7 @@ def headline(matrix: Mapping[str, Any]) -> str:
     """The matrix in a sentence."""
     mutants, alarms = matrix["mutants"], matrix["control"]["alarms"]
     dead = sum(1 for mutant in mutants if mutant["killed"])
-    told = f"{dead} of {words.count(len(mutants), 'deliberate bug')} caught by its own check"
+    told = f"{dead} of {words.count(len(mutants), 'deliberate bug')} caught, each by its own check"
     runs = words.count(matrix["control"]["seeds"], "run")
     return f"{told}; {words.count(len(alarms), 'false alarm')} in {runs} without a bug"
 

@@ -126,8 +126,10 @@ class TaskPool:
             for _ in range(MOST_THROWS):
                 if worker.dead:
                     break
+                self.current = Task("unwound", None, self, worker)  # so that one that waits again comes back here
                 with contextlib.suppress(Exception):  # what a `finally` does in a world that has ended
                     worker.throw(greenlet.GreenletExit)
+        self.current = None
         self._workers.clear()
         self._idle.clear()
         self.parked.clear()

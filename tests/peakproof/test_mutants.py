@@ -21,7 +21,7 @@ def test_a_killed_mutant_is_told_saved_and_shown(tmp_path: Path, capsys: Output)
     assert matrix["format"] == "peakproof-matrix/1"
     assert [(m["name"], m["seeds_to_kill"], m["blamed"]) for m in matrix["mutants"]] == [("refuse-everything", 1, [])]
     assert matrix["control"] == {"seeds": 1, "alarms": [], "errors": []}
-    assert "1 of 1 deliberate bug caught by its own check" in (out / "matrix.html").read_text()
+    assert "1 of 1 deliberate bug caught, each by its own check" in (out / "matrix.html").read_text()
 
 
 def test_a_survivor_ends_with_1(tmp_path: Path, capsys: Output) -> None:

@@ -47,7 +47,8 @@ def matrix(**changes: Any) -> dict[str, Any]:
 
 def test_the_headline_counts_the_dead_and_the_false_alarms() -> None:
     assert (
-        headline(matrix()) == "1 of 2 deliberate bugs caught by its own check; 0 false alarms in 4 runs without a bug"
+        headline(matrix())
+        == "1 of 2 deliberate bugs caught, each by its own check; 0 false alarms in 4 runs without a bug"
     )
 
 
