@@ -143,7 +143,8 @@ class Opening(Part):
     """Stock at the start, over the demand that is to come, and what comes in later.
 
     `cover` times its demand for most skus, `cover_scarce` for a `scarce_share` of them, at least `least` units per node
-    for the others; `limit` cuts it to so many units per node and sku (shrinking). Scarce skus receive `replenish_cover` times their demand `replenish_after` the start.
+    for the others; `limit` cuts it to so many units per node and sku (shrinking). Scarce skus receive `replenish_cover`
+    times their demand `replenish_after` the start.
     """
 
     cover: Annotated[float, Field(ge=0.0, le=1_000.0)] = 1.6
@@ -172,8 +173,8 @@ class DemandSpec(Part):
     generated: `orders` on an ordinary day of the scenario's length times `multiplier`. `most_lines` cuts larger
     baskets; `lines_per_order` fixes them (benchmarks); `skus` keeps the assortment to so many most wanted. file:
     replayed with its own times, `compress` times as fast.
-    `only_orders` keeps these order references, `quantity_limit` cuts each line to so many of its unit; all else stays as
-    it was (shrinking).
+    `only_orders` keeps these order references, `quantity_limit` cuts each line to so many of its unit; all else stays
+    as it was (shrinking).
     """
 
     source: Literal["generated", "file"] = "generated"
@@ -244,7 +245,8 @@ class NetworkSpec(Part):
 class Select(Part):
     """Which exchanges an edge fault strikes: the nth ones, every Nth (at most `limit`), a share of them, or by `keys`.
 
-    A key is an Idempotency-Key, a webhook-id or a path (all attempts), or what the `detail` of a strike says (that one).
+    A key is an Idempotency-Key, a webhook-id or a path (all attempts), or what the `detail` of a strike says (that
+    one). `sticky`: what was struck once is struck again at each further attempt, as a message is that cannot succeed.
     """
 
     nth: tuple[Annotated[int, Field(ge=1)], ...] | None = None
@@ -252,6 +254,7 @@ class Select(Part):
     limit: Annotated[int, Field(ge=1)] | None = None
     share: Share | None = None
     keys: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    sticky: bool = False
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -424,6 +427,7 @@ class FaultSpec(Part):
             route=route,
             event=self.event,
             nth=select.nth or (),
+            sticky=select.sticky,
             every=select.every or 0,
             limit=select.limit or 0,
             share=select.share or 0.0,

@@ -86,8 +86,8 @@ class Fault:
 
     `nth` counts matching exchanges (or transaction boundaries) from 1; `every` strikes each n-th, at most `limit` times
     (0: no limit); `share` strikes by keyed chance; `keys` strikes exchanges by their Idempotency-Key, webhook-id or
-    path, or the one that a strike's detail names. `at` is the boundary of a crash; `drift` and `field` are for
-    schema_drift, an empty field is chosen by chance.
+    path, or the one that a strike's detail names; `sticky` strikes every further attempt of what it struck. `at` is the
+    boundary of a crash; `drift` and `field` are for schema_drift, an empty field is chosen by chance.
     """
 
     id: str
@@ -100,6 +100,7 @@ class Fault:
     route: str = ""
     event: str = ""
     nth: tuple[int, ...] = ()
+    sticky: bool = False
     every: int = 0
     limit: int = 0
     share: float = 0.0
@@ -147,7 +148,7 @@ class Fault:
 class Selector:
     """Decides which of the matching exchanges a fault strikes. `reply`: it strikes their reply leg."""
 
-    __slots__ = ("_keys", "_nth", "fault", "matched", "reply", "struck")
+    __slots__ = ("_keys", "_nth", "_stuck", "fault", "matched", "reply", "struck")
 
     def __init__(self, fault: Fault, reply: bool = False) -> None:
         self.fault = fault
@@ -156,9 +157,12 @@ class Selector:
         self.struck = 0
         self._nth = frozenset(fault.nth)
         self._keys = frozenset(fault.keys)
+        self._stuck: dict[tuple[object, ...], bool] = {}
 
     def takes(self, world: "World", key: tuple[object, ...]) -> bool:
         fault = self.fault
+        if fault.sticky and key[:-1] in self._stuck:
+            return True
         self.matched += 1
         if fault.nth:
             hit = self.matched in self._nth
@@ -173,6 +177,8 @@ class Selector:
         if not hit or (fault.limit and self.struck >= fault.limit):
             return False
         self.struck += 1
+        if fault.sticky:
+            self._stuck[key[:-1]] = True
         return True
 
     def fits(self, now_us: int, method: str, route: str, event: str) -> bool:

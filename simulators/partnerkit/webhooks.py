@@ -131,7 +131,8 @@ class Webhooks:
             subscription.active = False
 
     def _new_id(self, type_: str, subject: str, key: str) -> str:
-        """An id from what the event is about, not from a running number: leaving an order out renames no other event."""
+        """An id from what the event is about, not from a running number: leaving an order out renames no other
+        event."""
         name = (type_, subject, key)
         self._named[name] += 1
         return f"{self._host}-{self._world.chance.hex(16, 'webhook-id', self._host, *name, self._named[name])}"

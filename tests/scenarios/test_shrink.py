@@ -14,7 +14,15 @@ from scenarios.shrink import Case, NotReproduced, Shrunk, encapsulate, shrink
 from scenarios.spec import Scenario, load
 
 BUGS = str(Path(__file__).parents[1] / "end_to_end" / "bugs.yaml")
-ROUGH_DAY = str(Path(__file__).parents[1] / "end_to_end" / "rough-day.yaml")
+GENERATED = {
+    "starts_at": "2026-11-27T00:00:00Z",
+    "demand.source": "generated",
+    "demand.orders": "300",
+    "demand.most_lines": "4",
+    "demand.skus": "40",
+    "demand.opening.scarce_share": "0",
+}
+"""The same day and faults with 300 generated orders, well stocked, so that it comes to an end."""
 SIXTY = tuple(f"B{number}" for number in range(1001, 1061))
 
 Task = TypeVar("Task")
@@ -127,21 +135,21 @@ def test_what_is_not_found_again_is_not_shrunk() -> None:
 
 
 def test_executions_are_bounded() -> None:
-    shrunk = shrink(case("key-per-attempt", "at_most_once", "released_twice"), Here(), budget=5)
-    assert shrunk.executions <= 5
+    shrunk = shrink(case("key-per-attempt", "at_most_once", "released_twice"), Here(), budget=7)
+    assert shrunk.executions <= 7
     assert len(shrunk.orders) == 1
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("mutant", "check", "kind"),
-    [("key-per-attempt", "at_most_once", "released_twice"), ("no-dedupe", "availability_agrees", "too_low")],
+    [("key-per-attempt", "at_most_once", "released_twice"), ("no-dedupe", "availability_agrees", "too_high")],
 )
-def test_three_hundred_orders_and_tens_of_faults_shrink(mutant: str, check: str, kind: str) -> None:
-    scenario = load(ROUGH_DAY, {"demand.orders": "300"})
+def test_three_hundred_orders_and_a_hundred_strikes_shrink(mutant: str, check: str, kind: str) -> None:
+    scenario = load(BUGS, GENERATED)
     shrunk = shrink(Case(scenario, 1, check, kind, mutant), Here())
-    assert shrunk.orders_before >= 250
-    assert shrunk.strikes_before >= 50
+    assert shrunk.orders_before == 300
+    assert shrunk.strikes_before >= 100
     assert len(shrunk.orders) <= 3
     assert shrunk.strikes <= 2
     assert shrunk.executions <= 200

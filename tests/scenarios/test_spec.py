@@ -45,7 +45,7 @@ def test_a_duration_without_a_readable_unit_is_refused(text: object) -> None:
 
 def test_every_scenario_of_the_catalog_loads_and_survives_being_written_back() -> None:
     names = [name for name, _ in catalog()]
-    assert names == ["flash-sale", "order-file", "ordinary-day", "peak-season"]
+    assert names == ["exploration", "flash-sale", "order-file", "ordinary-day", "peak-season"]
     for name in names:
         scenario = load(name)
         assert Scenario.from_plain(scenario.plain()) == scenario

@@ -244,3 +244,20 @@ def test_what_an_application_complains_of_stands_beside_the_evidence(bench: Benc
     call(world, [])
     world.run(END)
     assert (tmp_path / "run" / "wms.log").read_text() == f"[{STARTS_AT_US + 10_000} us] no such bin\n"
+
+
+def test_a_sticky_fault_strikes_every_further_attempt_of_what_it_struck(bench: Bench) -> None:
+    world = bench.world(edge("cut", nth=(2,), sticky=True))
+    seen: list[object] = []
+    world.network.attach("wms", lambda: application(counting(world, [])))
+
+    def client() -> None:
+        for path in ("/a", "/b", "/b", "/c", "/b"):
+            try:
+                seen.append(world.network.send("shop", "POST", f"http://wms{path}", HEADERS, b"{}", SECOND).status)
+            except ConnectionResetError:
+                seen.append(path)
+
+    world.spawn("client", client)
+    world.run(END)
+    assert seen == [201, "/b", "/b", 201, "/b"]
