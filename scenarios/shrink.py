@@ -347,7 +347,7 @@ class _Search:
             found.append((said, _with_faults(best, best.faults[:-1]), mutant))
         named = [str(row.get("order_reference")) for row in self.tried.rows]
         others = [order for order in self.orders if order not in named]
-        if others:
+        if others and len(self.orders) > 1:
             kept = tuple(order for order in self.orders if order != others[-1])
             found.append((f"without the order {others[-1]}", _with_orders(best, kept), mutant))
         if mutant is not None:

@@ -3,6 +3,13 @@
 
 CREATE MACRO problem_key(problem) AS regexp_replace(problem, '^.*:', '');
 
+-- Keys of requests that the network delivered once more, where the copy was taken in and not turned away: one more
+-- attempt, of which no client ever hears. What it did, the answers that clients got say nothing about.
+CREATE TABLE unheard_copies AS
+SELECT DISTINCT key FROM exchanges
+WHERE copy > 0 AND coalesce(key, '') <> '' AND handled_at_us IS NOT NULL
+    AND coalesce(status, 0) NOT BETWEEN 400 AND 499;
+
 CREATE TABLE intents AS
 SELECT row_number() OVER (ORDER BY customer_id, order_reference) AS intent, *
 FROM (
@@ -16,7 +23,7 @@ FROM (
         arg_min(order_id, completed_at_us) FILTER (WHERE outcome = 'ok') AS order_id,
         arg_min(order_status, completed_at_us) FILTER (WHERE outcome = 'ok') AS first_status,
         arg_min(answer_lines, completed_at_us) FILTER (WHERE outcome = 'ok') AS answer_lines,
-        bool_and(outcome = 'fail') AS all_failed
+        bool_and(outcome = 'fail' AND NOT coalesce(key IN (FROM unheard_copies), FALSE)) AS all_failed
     FROM operations
     WHERE operation = 'place_order'
     GROUP BY customer_id, order_reference
@@ -28,7 +35,7 @@ SELECT
     customer_id,
     order_reference,
     key,
-    bool_and(outcome = 'fail') AS failed,
+    bool_and(outcome = 'fail' AND NOT coalesce(key IN (FROM unheard_copies), FALSE)) AS failed,
     min(invoked_at_us) AS first_invoked_us,
     min(order_id) FILTER (WHERE outcome = 'ok') AS order_id
 FROM operations
@@ -86,7 +93,7 @@ SELECT
     i.intent,
     o.key,
     min(o.invoked_at_us) AS invoked_us,
-    bool_and(o.outcome = 'fail') AS refused,
+    bool_and(o.outcome = 'fail' AND NOT coalesce(o.key IN (FROM unheard_copies), FALSE)) AS refused,
     min(o.completed_at_us) FILTER (WHERE o.outcome = 'ok' AND o.status = 200) AS acknowledged_us,
     arg_min(o.answer_lines, o.completed_at_us) FILTER (WHERE o.outcome = 'ok' AND o.status = 200) AS answer_lines,
     any_value(o.lines) AS lines

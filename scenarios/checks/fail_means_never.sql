@@ -1,13 +1,14 @@
 -- name: fail_means_never
 -- holds when: a key whose attempts all failed has no effect of its own at any partner, and every entry traces back to
 --   an attempt
--- requires: operations, ledger
+-- requires: operations, ledger, exchanges
 -- needs quiet: no
 --
 -- Partners do not know the clients' keys, so what a failed key did shows in three ways where another key for the same
 -- order may have succeeded: an entry older than the first call under any such key, more orders in the ERP than such
 -- keys can have made (keys that were answered the same order made one), and a booked quantity that only a failed key
--- asked for. A cancellation that was refused for certain must not be booked either.
+-- asked for. A cancellation that was refused for certain must not be booked either. A key has not failed when the
+-- network delivered one of its requests again and that copy was not turned away.
 
 -- examined
 SELECT DISTINCT customer_id, order_reference FROM books WHERE coalesce(order_reference, '') <> ''

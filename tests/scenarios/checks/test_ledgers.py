@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.evidence import Evidence, promise, told
+from tests.scenarios.evidence import Evidence, at, promise, told
 
 LINE = (1, "S1", 3)
 SHIPMENT = {"shipment_id": "rel-A.S"}
@@ -45,6 +45,17 @@ class TestFailMeansNever:
         evidence.attempt("A", [LINE], 100, outcome="info")
         evidence.attempt("A", [LINE], 200, outcome="fail", key="fresh", problem="order-reference-used")
         evidence.erp("order_booked", "A", 110)
+        assert evidence.check("fail_means_never").outcome == "holds"
+
+    def test_a_copy_made_by_the_network_may_do_what_every_attempt_was_refused(self, tmp_path: Path) -> None:
+        evidence = Evidence(tmp_path)
+        evidence.attempt("A", [LINE], 100, outcome="fail", status=429, problem="rate-limited")
+        evidence.attempt("A", [LINE], 104, outcome="fail", status=400, problem="malformed-json")
+        evidence.erp("order_booked", "A", 110, business_key="SO-1")
+        copy = {"key": "key-A", "copy": 1, "source": "portal", "target": "integration", "handled_at_us": at(106)}
+        evidence.call("A", 105, status=429, **copy)
+        assert told(evidence.check("fail_means_never"), "kind") == [("failed_yet_booked",)]
+        evidence.call("A", 106, status=201, **copy)
         assert evidence.check("fail_means_never").outcome == "holds"
 
     def test_entries_that_nobody_asked_for_or_that_name_nobody_are_found(self, tmp_path: Path) -> None:
