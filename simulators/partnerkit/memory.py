@@ -1,6 +1,19 @@
-"""How long a partner recognizes a reference that it has seen: for ever, unless a `dedupe_expired` fault says."""
+"""How long a partner recognizes a reference that it has seen: for ever, unless a `dedupe_expired` fault says.
+
+And what it then does with what it has seen before.
+"""
+
+from enum import StrEnum
 
 from simulators.kernel import World
+
+
+class DuplicatePolicy(StrEnum):
+    """What happens to a reference that the partner has already seen."""
+
+    RETURN_EXISTING = "return_existing"
+    REJECT = "reject"
+    CREATE_SECOND = "create_second"
 
 
 class Memory:

@@ -267,6 +267,31 @@ class Stock:
         return Booking(self.sequence, tuple(movements), deltas)
 
 
+class StockKeeper:
+    """What a node knows of its goods: the stock, and which adjustments and receipts have been booked."""
+
+    def __init__(self, stock: Stock) -> None:
+        self.stock = stock
+        self._adjustments: set[str] = set()
+        self._receipts: set[str] = set()
+
+    def adjust(self, adjustment_id: str, sku: str, quantity_delta: int) -> Booking | None:
+        """Correct a count; None when this adjustment was booked before. Raises UnknownSku or InsufficientStock."""
+        if adjustment_id in self._adjustments:
+            return None
+        booking = self.stock.adjust(sku, quantity_delta)
+        self._adjustments.add(adjustment_id)
+        return booking
+
+    def receive(self, receipt_id: str, sku: str, quantity: int) -> Booking | None:
+        """Put goods away; None when this receipt was booked before. Raises UnknownSku."""
+        if receipt_id in self._receipts:
+            return None
+        booking = self.stock.receive(sku, quantity)
+        self._receipts.add(receipt_id)
+        return booking
+
+
 def _effect(entry: Movement) -> tuple[int, int]:
     """What an entry does to on hand and to held."""
     if entry.kind == "hold":
@@ -276,6 +301,11 @@ def _effect(entry: Movement) -> tuple[int, int]:
     if entry.kind == "scrapped":
         return entry.quantity, entry.quantity
     return entry.quantity, 0
+
+
+def content_rows(contents: Sequence[Content]) -> list[dict[str, object]]:
+    """Lines of a parcel or a shipment as they go over the wire."""
+    return [{"line_no": each.line_no, "sku": each.sku, "quantity": each.quantity} for each in contents]
 
 
 def split(picks: Sequence[Pick], quantity: int) -> tuple[list[Pick], list[Pick]]:

@@ -20,7 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from simulators.partnerkit.stock import Booking, Content, Missing, Movement, Pick, Stock, split
+from simulators.partnerkit.memory import DuplicatePolicy
+from simulators.partnerkit.stock import Booking, Content, Missing, Movement, Pick, Stock, StockKeeper, split
 
 FLOOR = "FLOOR"
 REFERENCE_LENGTH = 40
@@ -38,14 +39,6 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.REJECTED, Status.SHIPPED, Status.CANCELLED})
 CANCELLABLE = frozenset({Status.SUBMITTED, Status.ACCEPTED})
-
-
-class DuplicatePolicy(StrEnum):
-    """What happens to an order whose reference the provider has already seen."""
-
-    RETURN_EXISTING = "return_existing"
-    REJECT = "reject"
-    CREATE_SECOND = "create_second"
 
 
 class ThreePlError(Exception):
@@ -130,18 +123,16 @@ class Short:
     hold: Booking | None
 
 
-class Provider:
+class Provider(StockKeeper):
     """Orders and stock of one 3PL. `skus` is everything that it may stock."""
 
     def __init__(self, skus: Sequence[str], duplicates: DuplicatePolicy = DuplicatePolicy.RETURN_EXISTING) -> None:
-        self.stock = Stock((FLOOR,), skus)
+        super().__init__(Stock((FLOOR,), skus))
         self.orders: dict[str, FulfillmentOrder] = {}
         self.change = 0
         self.open_orders = 0
         self._duplicates = duplicates
         self._by_change: dict[str, FulfillmentOrder] = {}
-        self._adjustments: set[str] = set()
-        self._receipts: set[str] = set()
 
     def open(self, opening: Mapping[str, int]) -> list[Movement]:
         return self.stock.open(opening, 100)
@@ -260,22 +251,6 @@ class Provider:
             newer.append(order)
         newer.reverse()
         return newer[:limit]
-
-    def adjust(self, adjustment_id: str, sku: str, quantity_delta: int) -> Booking | None:
-        """Correct a count; None when this adjustment was booked before. Raises UnknownSku or InsufficientStock."""
-        if adjustment_id in self._adjustments:
-            return None
-        booking = self.stock.adjust(sku, quantity_delta)
-        self._adjustments.add(adjustment_id)
-        return booking
-
-    def receive(self, receipt_id: str, sku: str, quantity: int) -> Booking | None:
-        """Put goods away; None when this receipt was booked before. Raises UnknownSku."""
-        if receipt_id in self._receipts:
-            return None
-        booking = self.stock.receive(sku, quantity)
-        self._receipts.add(receipt_id)
-        return booking
 
     def _next_copy(self, reference: str) -> str:
         """The first free reference after `reference`, shortened where it would become too long."""

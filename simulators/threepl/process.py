@@ -3,49 +3,37 @@
 Nothing stands by: a batch or a departure is scheduled when something waits for it.
 """
 
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 import simpy
 from pydantic import Field
 
 from simulators.kernel import World
-from simulators.kernel.faults import Fault
-from simulators.partnerkit import Duration, Ledger, Pace, Profile, RateLimit, StaticTokens, service_time_us
-from simulators.partnerkit.counting import counted_when_asked
-from simulators.partnerkit.hours import Hours, next_slot_us
-from simulators.partnerkit.limits import LimitSettings
-from simulators.partnerkit.memory import Memory
+from simulators.partnerkit import Duration, Ledger, Pace, service_time_us
+from simulators.partnerkit.hours import next_slot_us
+from simulators.partnerkit.memory import DuplicatePolicy
 from simulators.partnerkit.picking import PickingSettings, missing_lines, picking_time_us
-from simulators.partnerkit.stock import Booking, Level, Movement
-from simulators.partnerkit.stock_page import StockReads
-from simulators.threepl.model import DuplicatePolicy, FulfillmentOrder, Provider, Status, UnknownSkus
-
-Events = Generator[simpy.Event, Any, None]
+from simulators.partnerkit.site import Events, SiteProfile, StockSite
+from simulators.partnerkit.stock import Booking
+from simulators.threepl.model import FulfillmentOrder, Provider, Status, UnknownSkus
 
 
-class ThreePlProfile(Profile):
+class ThreePlProfile(SiteProfile):
     """How one provider behaves. Shares are 0 to 1, times are durations."""
 
-    summary: str = ""
     duplicate_policy: DuplicatePolicy
     decision: Pace
     reject_share: float = Field(ge=0, le=1)
     batch_every: Duration = Field(gt=0)
-    hours: Hours | None = None
     benches: int = Field(gt=0)
     picking: PickingSettings
     packing: Pace
-    departure_every: Duration = Field(gt=0)
-    reads: Pace
-    writes: Pace
-    limit: LimitSettings | None = None
-    stock_page_size: int = Field(default=5_000, gt=0)
 
 
-class ThreePl:
+class ThreePl(StockSite[Provider, ThreePlProfile]):
     """One provider. `opening` is units on hand per sku, more skus are in `weights_g`; `credentials` token to client."""
+
+    place = "threepl-call"
 
     def __init__(
         self,
@@ -56,43 +44,15 @@ class ThreePl:
         weights_g: Mapping[str, int],
         credentials: Mapping[str, str] | None = None,
     ) -> None:
-        self.world, self.name, self.profile = world, name, profile
-        self.ledger = Ledger(world, name)
-        self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
-        self.limit = RateLimit(world, profile.limit, name)
-        self.model = Provider([*weights_g], profile.duplicate_policy)
+        model = Provider([*weights_g], profile.duplicate_policy)
+        super().__init__(Ledger(world, name), world, name, profile, model, credentials)
         self.benches = simpy.Resource(world.env, profile.benches)
         self._accepted: list[FulfillmentOrder] = []
         self._dock: list[FulfillmentOrder] = []
         self._batch_due = False
-        self._departure_due = False
-        self._writes_in_work = 0
-        self._refused: set[str] = set()
-        self.stock_reads = StockReads(world, name, self.model.stock)
-        self._memory = Memory(world, name)
-        counted_when_asked(world, name, self.model.stock, self._correct)
-        for movement in self.model.open(opening):
-            self._book_stock(movement, None)
+        self._book_opening(self.model.open(opening))
 
     # ---- what the API asks for
-
-    def start(self) -> None:
-        """Begin a life of the host. After a crash: the floor went on working."""
-        self._writes_in_work = 0
-
-    @contextmanager
-    def serving(self, write: bool, what: str, key: str = "", lines: int = 0) -> Iterator[None]:
-        """Take the service time of one call, then run the body: the effect comes last, whether or not anyone waits."""
-        pace = self.profile.writes if write else self.profile.reads
-        now_us = self.world.now_us()
-        self._writes_in_work += write
-        try:
-            self.world.sleep(
-                service_time_us(self.world, self.name, pace, "threepl-call", self.name, what, key, now_us, lines=lines)
-            )
-            yield
-        finally:
-            self._writes_in_work -= write
 
     def submit(self, order: FulfillmentOrder) -> tuple[FulfillmentOrder, bool]:
         """Take an order in; the decision follows. Raises ThreePlError; an unfit order is booked as rejected, once."""
@@ -114,28 +74,11 @@ class ThreePl:
             self._book_lines("release_cancelled", order)
         return order
 
-    def adjust(self, adjustment_id: str, sku: str, quantity_delta: int, reason: str) -> bool:
-        """Correct a count; False when this adjustment was booked before. Raises StockError."""
-        return self._change_stock(self.model.adjust(adjustment_id, sku, quantity_delta), adjustment_id, reason)
-
-    def receive_goods(self, receipt_id: str, sku: str, quantity: int, reason: str) -> bool:
-        """Put goods away; False when this receipt was booked before. Raises StockError."""
-        return self._change_stock(self.model.receive(receipt_id, sku, quantity), receipt_id, reason)
-
     # ---- what the runner asks for
 
     def quiet(self) -> bool:
         """No write and no order in work."""
         return self._writes_in_work == self.model.open_orders == 0
-
-    def stock_of(self, sku: str) -> int:
-        """Units of a sku that are on hand and not held."""
-        level = self.level_of(sku)
-        return level.on_hand - level.held
-
-    def level_of(self, sku: str) -> Level:
-        """On hand and held of a sku over all locations; zeros for one that was never stocked."""
-        return self.model.stock.level(sku) if self.model.stock.knows(sku) else Level(0, 0)
 
     def gauges(self) -> list[tuple[str, str, str, float]]:
         """Samples (name, sku, location, value)."""
@@ -200,15 +143,7 @@ class ThreePl:
             self._dock.append(order)
             self._schedule_departure()
 
-    def _schedule_departure(self) -> None:
-        if not self._departure_due:
-            self._departure_due = True
-            slot_us = next_slot_us(self.world.now_us(), self.profile.departure_every, self.profile.hours)
-            self.world.process("departure", self._depart_at(slot_us), self.name)
-
-    def _depart_at(self, slot_us: int) -> Events:
-        yield self.world.env.timeout(slot_us - self.world.now_us())
-        self._departure_due = False
+    def _depart(self) -> None:
         loaded, self._dock = self._dock, []
         for order in loaded:
             self._ship(order)
@@ -228,17 +163,6 @@ class ThreePl:
         self._book_moves(order, line_nos, booking, shipment_id=shipment_id, tracking_number=tracking_number)
 
     # ---- books
-
-    def _correct(self, _fault: Fault, reference: str, sku: str, units: int) -> None:
-        """Book what a count found. It is told to nobody: who reads the stock sees it."""
-        self._change_stock(self.model.adjust(reference, sku, units), reference, "cycle count")
-
-    def _change_stock(self, booking: Booking | None, reference: str, reason: str) -> bool:
-        if booking is None:
-            return False
-        for movement in booking.movements:
-            self._book_stock(movement, booking.sequence, reference, reason)
-        return True
 
     def _book_lines(self, kind: str, order: FulfillmentOrder, reason: str = "") -> None:
         for line in order.lines.values():
@@ -270,33 +194,15 @@ class ThreePl:
         reason: str = "",
     ) -> None:
         for line_no, movement in zip(line_nos, booking.movements, strict=True):
-            self.ledger.book(
-                movement.kind,
-                location=movement.location,
+            self._book_movement(
+                movement,
+                booking.sequence,
                 business_key=order.reference,
                 customer_id=order.customer_id,
                 order_reference=order.order_reference,
                 line_no=line_no,
-                sku=movement.sku,
-                quantity=movement.quantity,
-                balance=movement.balance,
-                held_balance=movement.held_balance,
-                stock_sequence=booking.sequence,
                 correlation_id=order.correlation_id,
                 shipment_id=shipment_id,
                 tracking_number=tracking_number,
                 reason=reason,
             )
-
-    def _book_stock(self, movement: Movement, sequence: int | None, key: str = "", reason: str = "") -> None:
-        self.ledger.book(
-            movement.kind,
-            location=movement.location,
-            business_key=key,
-            sku=movement.sku,
-            quantity=movement.quantity,
-            balance=movement.balance,
-            held_balance=movement.held_balance,
-            stock_sequence=sequence,
-            reason=reason,
-        )

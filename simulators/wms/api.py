@@ -1,15 +1,15 @@
 """The warehouse on the wire: HTTP to the model and back, nothing more."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response
 
-from contracts.edge import ProblemError, body, query, reply
+from contracts.edge import ProblemError, body, reply
 from simulators.partnerkit import correlation_id, create, write_key
 from simulators.partnerkit.requests import by_number, same_order
-from simulators.partnerkit.stock import InsufficientStock, StockError, TooMuchStock, UnknownSku
+from simulators.partnerkit.stock import StockError, content_rows
+from simulators.partnerkit.stock_api import STOCK_PROBLEMS, Route, StockHandlers, taken_in
 from simulators.wms.model import (
     ConflictingState,
     DuplicateRelease,
@@ -24,22 +24,18 @@ from simulators.wms.model import (
     UnknownSkus,
     WmsError,
 )
-from simulators.wms.process import Wms, content_rows
+from simulators.wms.process import Wms
 
 _PROBLEMS: dict[type[Exception], str] = {
     UnknownRelease: "not-found",
     DuplicateRelease: "duplicate-reference",
     UnknownSkus: "unknown-sku",
-    UnknownSku: "unknown-sku",
     UnknownLine: "unknown-line",
     UnknownParcel: "unknown-parcel",
     QuantityExceeded: "quantity-exceeded",
     TooLateToCancel: "too-late-to-cancel",
     ConflictingState: "conflicting-state",
-    InsufficientStock: "insufficient-stock",
-    TooMuchStock: "invalid-request",
-}
-_REPLAYED = {"Idempotent-Replayed": "true"}
+} | STOCK_PROBLEMS
 _RELEASE_ID_LENGTH = 50  # parcels and shipments are named after their release, within the 64 that the contract allows
 
 
@@ -48,24 +44,20 @@ def create_app(wms: Wms) -> Flask:
     wms.start()
     app = create(wms.name, "wms", wms.tokens.check, wms.limit)
     handlers = _Handlers(wms)
-    for method, rule, handler in (
+    routes: tuple[Route, ...] = (
         ("POST", "/releases", handlers.create_release),
         ("GET", "/releases/<release_id>", handlers.read_release),
         ("POST", "/releases/<release_id>/cancel", handlers.cancel_release),
         ("POST", "/releases/<release_id>/labels", handlers.attach_labels),
-        ("GET", "/stock", handlers.stock),
-        ("POST", "/adjustments", handlers.adjust),
-        ("POST", "/receipts", handlers.receive),
+        *handlers.stock_routes(),
         ("POST", "/subscriptions", handlers.subscribe),
-    ):
+    )
+    for method, rule, handler in routes:
         app.add_url_rule(rule, f"{method} {rule}", _answering(handler), methods=[method])
     return app
 
 
-@dataclass(frozen=True, slots=True)
-class _Handlers:
-    wms: Wms
-
+class _Handlers(StockHandlers[Wms]):
     def create_release(self) -> Response:
         asked = body()
         release_id = asked["release_id"]
@@ -81,58 +73,37 @@ class _Handlers:
             lines,
             correlation_id(),
         )
-        with self.wms.serving(True, "release", release_id, lines=len(lines)):
-            taken, is_new = self.wms.receive_release(release)
-            return reply(_release(taken), 201) if is_new else reply(_release(taken), 200, _REPLAYED)
+        with self.site.serving(True, "release", release_id, lines=len(lines)):
+            taken, is_new = self.site.receive_release(release)
+            return taken_in(_release(taken), is_new)
 
     def read_release(self, release_id: str) -> Response:
-        with self.wms.serving(False, "release", release_id):
-            return reply(_release(self.wms.model.find(release_id)))
+        with self.site.serving(False, "release", release_id):
+            return reply(_release(self.site.model.find(release_id)))
 
     def cancel_release(self, release_id: str) -> Response:
         asked = body()
         quantities = {line_no: row["quantity"] for line_no, row in by_number(asked["lines"]).items()}
-        with self.wms.serving(True, "cancel", release_id):
+        with self.site.serving(True, "cancel", release_id):
             self._of(release_id, asked)
-            return reply(_release(self.wms.cancel_release(release_id, quantities, write_key())))
+            return reply(_release(self.site.cancel_release(release_id, quantities, write_key())))
 
     def attach_labels(self, release_id: str) -> Response:
         asked = body()
         parcels = by_number(asked["parcels"], "parcel_id", "/parcels")
         tracking_numbers = {parcel_id: row["tracking_number"] for parcel_id, row in parcels.items()}
-        with self.wms.serving(True, "labels", release_id):
+        with self.site.serving(True, "labels", release_id):
             self._of(release_id, asked)
-            return reply(_release(self.wms.attach_labels(release_id, tracking_numbers)))
-
-    def stock(self) -> Response:
-        asked = query()
-        with self.wms.serving(False, "stock"):
-            return reply(self.wms.stock_reads.page(asked, self.wms.profile.stock_page_size))
-
-    def adjust(self) -> Response:
-        asked = body()
-        answer = {name: asked[name] for name in ("adjustment_id", "sku", "quantity_delta")}
-        if asked["quantity_delta"] == 0:
-            raise ProblemError("invalid-request", "quantity_delta is 0: nothing to book", pointer="/quantity_delta")
-        with self.wms.serving(True, "adjustment", asked["adjustment_id"]):
-            is_new = self.wms.adjust(asked["adjustment_id"], asked["sku"], asked["quantity_delta"], asked["reason"])
-            return reply(answer, 201) if is_new else reply(answer, 200, _REPLAYED)
-
-    def receive(self) -> Response:
-        asked = body()
-        answer = {name: asked[name] for name in ("receipt_id", "sku", "quantity")}
-        with self.wms.serving(True, "receipt", asked["receipt_id"]):
-            is_new = self.wms.receive_goods(asked["receipt_id"], asked["sku"], asked["quantity"], asked["reason"])
-            return reply(answer, 201) if is_new else reply(answer, 200, _REPLAYED)
+            return reply(_release(self.site.attach_labels(release_id, tracking_numbers)))
 
     def subscribe(self) -> Response:
         asked = body()
-        made = self.wms.webhooks.subscribe(asked["url"], asked["secret"], asked["types"])
+        made = self.site.webhooks.subscribe(asked["url"], asked["secret"], asked["types"])
         return reply({"subscription_id": made.subscription_id, "url": made.url, "types": list(made.types)}, 201)
 
     def _of(self, release_id: str, asked: Mapping[str, Any]) -> None:
         """The release must be of the order that the caller names."""
-        release = self.wms.model.find(release_id)
+        release = self.site.model.find(release_id)
         same_order(asked, release.customer_id, release.order_reference)
 
 

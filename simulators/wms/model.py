@@ -22,7 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from simulators.partnerkit.stock import Booking, Content, Missing, Movement, Pick, Stock, split
+from simulators.partnerkit.memory import DuplicatePolicy
+from simulators.partnerkit.stock import Booking, Content, Missing, Movement, Pick, Stock, StockKeeper, split
 
 FORWARD, RESERVE = "FORWARD", "RESERVE"
 
@@ -42,14 +43,6 @@ class Status(StrEnum):
 FINAL = frozenset({Status.SHORT, Status.SHIPPED, Status.CANCELLED})
 CANCELLABLE = frozenset({Status.RECEIVED, Status.RELEASED})
 PACKED_OR_LATER = frozenset({Status.PACKED, Status.LABELLED, Status.SHIPPED})
-
-
-class DuplicatePolicy(StrEnum):
-    """What happens to a release whose id the warehouse has already seen."""
-
-    RETURN_EXISTING = "return_existing"
-    REJECT = "reject"
-    CREATE_SECOND = "create_second"
 
 
 class WmsError(Exception):
@@ -181,7 +174,7 @@ class Shipped:
     line_nos: tuple[int, ...]
 
 
-class Warehouse:
+class Warehouse(StockKeeper):
     """Releases and stock of one site. `weights_g` is grams per unit; a sku without weight counts 1 g."""
 
     def __init__(
@@ -190,15 +183,13 @@ class Warehouse:
         packing: Packing,
         duplicates: DuplicatePolicy = DuplicatePolicy.RETURN_EXISTING,
     ) -> None:
-        self.stock = Stock((FORWARD, RESERVE), weights_g)
+        super().__init__(Stock((FORWARD, RESERVE), weights_g))
         self.releases: dict[str, list[Release]] = {}
         self.open_releases = 0
         self._weights_g = weights_g
         self._packing = packing
         self._duplicates = duplicates
         self._sequences: dict[str, int] = {}
-        self._adjustments: set[str] = set()
-        self._receipts: set[str] = set()
 
     def open(self, opening: Mapping[str, int], forward_percent: int) -> list[Movement]:
         return self.stock.open(opening, forward_percent)
@@ -362,22 +353,6 @@ class Warehouse:
         return ghost
 
     # ---- stock
-
-    def adjust(self, adjustment_id: str, sku: str, quantity_delta: int) -> Booking | None:
-        """Correct a count; None when this adjustment was booked before. Raises UnknownSku or InsufficientStock."""
-        if adjustment_id in self._adjustments:
-            return None
-        booking = self.stock.adjust(sku, quantity_delta)
-        self._adjustments.add(adjustment_id)
-        return booking
-
-    def receive(self, receipt_id: str, sku: str, quantity: int) -> Booking | None:
-        """Put goods away in the reserve bin; None when this receipt was booked before. Raises UnknownSku."""
-        if receipt_id in self._receipts:
-            return None
-        booking = self.stock.receive(sku, quantity)
-        self._receipts.add(receipt_id)
-        return booking
 
     def recount(self, picks: Sequence[Pick], found: bool) -> Booking:
         """Settle held units: what was found goes back to sale, what was not is written off."""

@@ -4,9 +4,8 @@ Nothing stands by: a wave or a departure is scheduled when something waits for i
 A release costs one turn and one time-out with a picker, and one of each at a pack station.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import simpy
 from pydantic import Field
@@ -19,21 +18,16 @@ from simulators.partnerkit import (
     Ledger,
     Pace,
     Profile,
-    RateLimit,
-    StaticTokens,
     Webhooks,
     WebhookSettings,
     service_time_us,
 )
-from simulators.partnerkit.counting import counted_when_asked
-from simulators.partnerkit.hours import Hours, is_open, next_slot_us
-from simulators.partnerkit.limits import LimitSettings
-from simulators.partnerkit.memory import Memory
+from simulators.partnerkit.hours import is_open, next_slot_us
+from simulators.partnerkit.memory import DuplicatePolicy
 from simulators.partnerkit.picking import PickingSettings, missing_lines, picking_time_us
-from simulators.partnerkit.stock import Booking, Content, Level, Movement, Pick
-from simulators.partnerkit.stock_page import StockReads
+from simulators.partnerkit.site import Events, SiteProfile, StockSite
+from simulators.partnerkit.stock import Booking, Movement, Pick, content_rows
 from simulators.wms.model import (
-    DuplicatePolicy,
     Line,
     Packing,
     Parcel,
@@ -44,7 +38,6 @@ from simulators.wms.model import (
     units_by_line,
 )
 
-Events = Generator[simpy.Event, Any, None]
 EXPRESS: Final = "express"
 
 
@@ -55,14 +48,12 @@ class RecountSettings(Profile):
     found_share: float = Field(ge=0, le=1)
 
 
-class WmsProfile(Profile):
+class WmsProfile(SiteProfile):
     """How one vendor's warehouse behaves. Shares are 0 to 1, times are durations, weights grams."""
 
-    summary: str = ""
     duplicate_policy: DuplicatePolicy
     wave_every: Duration = Field(gt=0)
     wave_at_releases: int = Field(gt=0)
-    hours: Hours | None = None
     pickers: int = Field(gt=0)
     picking: PickingSettings
     pack_stations: int = Field(gt=0)
@@ -70,21 +61,18 @@ class WmsProfile(Profile):
     parcel_max_weight_g: int = Field(gt=0)
     parcels_at_most: int = Field(default=20, gt=0)
     pallet_max_weight_g: int = Field(default=600_000, gt=0)
-    departure_every: Duration = Field(gt=0)
     forward_percent: int = Field(ge=0, le=100)
     recount: RecountSettings | None = None
-    reads: Pace
-    writes: Pace
-    limit: LimitSettings | None = None
-    stock_page_size: int = Field(default=5_000, gt=0)
     webhooks: WebhookSettings
 
 
-class Wms:
+class Wms(StockSite[Warehouse, WmsProfile]):
     """One warehouse. `opening` is units on hand per sku, `weights_g` grams per unit, `credentials` token to client.
 
     `on_departure` is called with the tracking numbers that leave the dock together.
     """
+
+    place = "wms-call"
 
     def __init__(
         self,
@@ -95,51 +83,28 @@ class Wms:
         weights_g: Mapping[str, int],
         credentials: Mapping[str, str] | None = None,
     ) -> None:
-        self.world, self.name, self.profile = world, name, profile
-        self.ledger = Ledger(world, name)
-        self.webhooks = Webhooks(world, name, profile.webhooks, self.ledger)
-        self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
-        self.limit = RateLimit(world, profile.limit, name)
+        ledger = Ledger(world, name)
+        self.webhooks = Webhooks(world, name, profile.webhooks, ledger)
         packing = Packing(profile.parcel_max_weight_g, profile.parcels_at_most, profile.pallet_max_weight_g)
-        self.model = Warehouse(weights_g, packing, profile.duplicate_policy)
+        model = Warehouse(weights_g, packing, profile.duplicate_policy)
+        super().__init__(ledger, world, name, profile, model, credentials)
         self.pickers = simpy.PriorityResource(world.env, profile.pickers)
         self.stations = simpy.PriorityResource(world.env, profile.pack_stations)
         self.on_departure: Callable[[list[str]], None] = lambda _tracking_numbers: None
         self._waiting: list[Release] = []
         self._dock: list[Release] = []
         self._wave_due = False
-        self._departure_due = False
         self._recounts = 0
-        self._writes_in_work = 0
-        self._refused: set[str] = set()
         self._in_two: dict[str, bool] = {}
         self._untold = 0
-        self.stock_reads = StockReads(world, name, self.model.stock)
-        self._memory = Memory(world, name)
-        counted_when_asked(world, name, self.model.stock, self._correct)
-        for movement in self.model.open(opening, profile.forward_percent):
-            self._book_stock(movement, None)
+        self._book_opening(self.model.open(opening, profile.forward_percent))
 
     # ---- what the API asks for
 
     def start(self) -> None:
         """Begin a life of the host. After a crash the floor has gone on working; webhooks are taken up again."""
-        self._writes_in_work = 0
+        super().start()
         self.webhooks.resume()
-
-    @contextmanager
-    def serving(self, write: bool, what: str, key: str = "", lines: int = 0) -> Iterator[None]:
-        """Take the service time of one call, then run the body: the effect comes last, whether or not anyone waits."""
-        pace = self.profile.writes if write else self.profile.reads
-        now_us = self.world.now_us()
-        self._writes_in_work += write
-        try:
-            self.world.sleep(
-                service_time_us(self.world, self.name, pace, "wms-call", self.name, what, key, now_us, lines=lines)
-            )
-            yield
-        finally:
-            self._writes_in_work -= write
 
     def receive_release(self, release: Release) -> tuple[Release, bool]:
         """Take a release in; it waits for its wave. Raises WmsError; an unfit release is booked as rejected, once."""
@@ -180,35 +145,12 @@ class Wms:
             self._schedule_departure()
         return release
 
-    def adjust(self, adjustment_id: str, sku: str, quantity_delta: int, reason: str) -> bool:
-        """Correct a count; False when this adjustment was booked before. Raises StockError."""
-        booking = self.model.adjust(adjustment_id, sku, quantity_delta)
-        if booking is not None:
-            self._change_stock("adjustment", booking, adjustment_id, reason)
-        return booking is not None
-
-    def receive_goods(self, receipt_id: str, sku: str, quantity: int, reason: str) -> bool:
-        """Put goods away; False when this receipt was booked before. Raises StockError."""
-        booking = self.model.receive(receipt_id, sku, quantity)
-        if booking is not None:
-            self._change_stock("receipt", booking, receipt_id, reason)
-        return booking is not None
-
     # ---- what the runner asks for
 
     def quiet(self) -> bool:
         """No write and no release in work, nothing to be recounted or told, no webhook undelivered."""
         in_work = (self._writes_in_work, self.model.open_releases, self._recounts, self._untold)
         return not any(in_work) and self.webhooks.quiet()
-
-    def stock_of(self, sku: str) -> int:
-        """Units of a sku that are on hand and not held."""
-        level = self.level_of(sku)
-        return level.on_hand - level.held
-
-    def level_of(self, sku: str) -> Level:
-        """On hand and held of a sku over all locations; zeros for one that was never stocked."""
-        return self.model.stock.level(sku) if self.model.stock.knows(sku) else Level(0, 0)
 
     def gauges(self) -> list[tuple[str, str, str, float]]:
         """Samples (name, sku, location, value)."""
@@ -301,15 +243,7 @@ class Wms:
 
     # ---- the dock
 
-    def _schedule_departure(self) -> None:
-        if not self._departure_due:
-            self._departure_due = True
-            slot_us = next_slot_us(self.world.now_us(), self.profile.departure_every, self.profile.hours)
-            self.world.process("departure", self._depart_at(slot_us), self.name)
-
-    def _depart_at(self, slot_us: int) -> Events:
-        yield self.world.env.timeout(slot_us - self.world.now_us())
-        self._departure_due = False
+    def _depart(self) -> None:
         loaded, self._dock = self._dock, []
         gone: list[Parcel] = []
         for release in loaded:
@@ -380,14 +314,6 @@ class Wms:
         self._untold -= 1
         self._tell_change("adjustment", booking, reference)
 
-    def _change_stock(self, cause: str, booking: Booking, reference: str, reason: str) -> None:
-        self._book_change(booking, reference, reason)
-        self._tell_change(cause, booking, reference)
-
-    def _book_change(self, booking: Booking, reference: str, reason: str) -> None:
-        for movement in booking.movements:
-            self._book_stock(movement, booking.sequence, reference, reason)
-
     def _tell_change(self, cause: str, booking: Booking, reference: str) -> None:
         data: dict[str, object] = {"cause": cause, "reference": reference, "stock": _stock(booking)}
         self.webhooks.emit("inventory.changed", booking.deltas[0].sku, data, "", key=reference)
@@ -440,35 +366,17 @@ class Wms:
         reason: str = "",
     ) -> None:
         """Book what a release did to a bin. The parcel is named only where the release has just one."""
-        self.ledger.book(
-            movement.kind,
-            location=movement.location,
+        self._book_movement(
+            movement,
+            sequence,
             business_key=release.release_id,
             customer_id=release.customer_id,
             order_reference=release.order_reference,
             line_no=line_no,
-            sku=movement.sku,
-            quantity=movement.quantity,
-            balance=movement.balance,
-            held_balance=movement.held_balance,
-            stock_sequence=sequence,
             correlation_id=release.correlation_id,
             shipment_id=release.shipment_id,
             parcel_id=parcel.parcel_id if parcel else "",
             tracking_number=(parcel.tracking_number or "") if parcel else "",
-            reason=reason,
-        )
-
-    def _book_stock(self, movement: Movement, sequence: int | None, key: str = "", reason: str = "") -> None:
-        self.ledger.book(
-            movement.kind,
-            location=movement.location,
-            business_key=key,
-            sku=movement.sku,
-            quantity=movement.quantity,
-            balance=movement.balance,
-            held_balance=movement.held_balance,
-            stock_sequence=sequence,
             reason=reason,
         )
 
@@ -485,11 +393,6 @@ def _picked_line(line: Line) -> dict[str, object]:
         "short": line.short,
         "reason": line.reason,
     }
-
-
-def content_rows(contents: Sequence[Content]) -> list[dict[str, object]]:
-    """Lines of a parcel as they go over the wire."""
-    return [{"line_no": each.line_no, "sku": each.sku, "quantity": each.quantity} for each in contents]
 
 
 def packed_parcel(parcel: Parcel) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """The checks that compare books: fail_means_never, ledgers_agree, availability_agrees and stock_conserved."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ class TestFailMeansNever:
         evidence.attempt("A", [LINE], 100, outcome="fail", status=429, problem="rate-limited")
         evidence.attempt("A", [LINE], 104, outcome="fail", status=400, problem="malformed-json")
         evidence.erp("order_booked", "A", 110, business_key="SO-1")
-        copy = {"key": "key-A", "copy": 1, "source": "portal", "target": "integration", "handled_at_us": at(106)}
+        copy: dict[str, Any] = {"key": "key-A", "copy": 1, "source": "portal", "handled_at_us": at(106)}
         evidence.call("A", 105, status=429, **copy)
         assert told(evidence.check("fail_means_never"), "kind") == [("failed_yet_booked",)]
         evidence.call("A", 106, status=201, **copy)

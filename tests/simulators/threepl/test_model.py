@@ -2,9 +2,9 @@
 
 import pytest
 
+from simulators.partnerkit.memory import DuplicatePolicy
 from simulators.partnerkit.stock import Missing
 from simulators.threepl.model import (
-    DuplicatePolicy,
     DuplicateReference,
     FulfillmentOrder,
     InvalidReference,

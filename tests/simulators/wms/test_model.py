@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulators.partnerkit.memory import DuplicatePolicy
 from simulators.partnerkit.stock import Booking, InsufficientStock, Missing, Pick, Stock
 from simulators.wms.model import (
     ConflictingState,
-    DuplicatePolicy,
     DuplicateRelease,
     Line,
     Packing,
