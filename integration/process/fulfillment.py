@@ -39,6 +39,11 @@ _PLANNED = (
     .where(fulfillments.c.order_id == bindparam("order_id"), fulfillments.c.status == "planned")
     .order_by(fulfillments.c.fulfillment_id)
 )
+_FORGET_UNHEARD = (
+    update(fulfillment_lines)
+    .where(fulfillment_lines.c.fulfillment_id == bindparam("of_fulfillment_id"), fulfillment_lines.c.cancelled > 0)
+    .values(quantity=fulfillment_lines.c.quantity - fulfillment_lines.c.cancelled, cancelled=0)
+)
 # How long a message waits for another of the same order that must come first.
 WAIT_FOR_OTHER_US = 10_000_000
 
@@ -46,7 +51,12 @@ WAIT_FOR_OTHER_US = 10_000_000
 def put_release(
     tx: Transaction, desk: Desk, order_id: str, fulfillment_id: str, node: str, correlation_id: str
 ) -> None:
-    """Have a planned fulfillment released to its node."""
+    """Have a planned fulfillment released to its node.
+
+    What was cancelled before the node heard of it is no part of its share: the node counts its own cancels from
+    nothing.
+    """
+    tx.execute(_FORGET_UNHEARD, {"of_fulfillment_id": fulfillment_id})
     payload = {"order_id": order_id, "fulfillment_id": fulfillment_id}
     desk.put(tx, node, "release", fulfillment_id, payload, correlation_id)
 

@@ -1,0 +1,17 @@
+"""Seeds that once found a bug of the integration: they must hold for good."""
+
+from pathlib import Path
+
+import pytest
+
+from scenarios.runner import run_scenario
+from scenarios.spec import load
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(3175, id="part cancelled before the release, part by the node")],
+)
+def test_a_mended_bug_stays_mended(seed: int, tmp_path: Path) -> None:
+    verdict = run_scenario(load("exploration", {"expects": "[]"}), seed, tmp_path / "run").verdict
+    assert {check.name: check.outcome for check in verdict.checks if check.decides and check.outcome != "holds"} == {}
