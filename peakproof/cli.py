@@ -13,6 +13,7 @@ import click
 
 from peakproof import exits
 from peakproof.checks import checks
+from peakproof.contracts import contracts
 from peakproof.explain import explain
 from peakproof.explore import explore
 from peakproof.mutants import mutants
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for _verb in (run, explore, mutants, shrink, replay, report, explain, scenarios, checks):
+for _verb in (run, explore, mutants, shrink, replay, report, explain, scenarios, checks, contracts):
     cli.add_command(_verb)
 
 

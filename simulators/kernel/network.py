@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from wsgiref.types import WSGIApplication
 
 import simpy
@@ -510,7 +511,7 @@ class Network:
         environ = host.environ.copy()
         environ.update(exchange.header_environ)
         environ["REQUEST_METHOD"] = exchange.method
-        environ["PATH_INFO"] = path
+        environ["PATH_INFO"] = unquote(path, "latin-1") if "%" in path else path
         environ["QUERY_STRING"] = query
         environ["REMOTE_ADDR"] = exchange.source
         environ["CONTENT_LENGTH"] = str(len(body))

@@ -119,11 +119,17 @@ class World:
                     step()
         finally:
             restore()
+            if stop.callbacks:
+                stop.callbacks.clear()  # ended early: a later run must not end at this one's time
         if self._failure is not None:
             raise self._failure
         if self._interrupted:
             self._interrupted = False
             raise KeyboardInterrupt
+
+    def stop(self) -> None:
+        """End the present `run` once this step is over, as when what it was for has come."""
+        self._stopped = True
 
     def fail(self, error: Exception) -> None:
         """End the run: `run` raises this error once the present step is over, whatever a task makes of it. The first
