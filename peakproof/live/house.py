@@ -3,13 +3,15 @@
 Contracts are verified, APIs fuzzed and partners tried against these articles and accounts.
 """
 
+from pathlib import Path
+
 from scenarios.demand import Demand
 from scenarios.spec import NODES, Scenario
 from scenarios.spec import load as load_scenario
 from scenarios.trade import CURRENCY, MONTH_US, tax_rates
 from simulators.erp.model import Customer, Item, MasterData, Price, Unit
 
-SCENARIO = "test-house"
+SCENARIO = Path(__file__).with_name("test-house.yaml")
 PRICES_MINOR = {"85123A": 255, "22423": 1275, "84879": 169, "47566": 495, "20725": 165, "23084": 208}
 """Contract price per base unit of each article of the house, in pence."""
 CASES = {"85123A": 6, "22423": 12, "23084": 24}
@@ -29,7 +31,7 @@ CREDIT_LIMIT_MINOR = 1_000_000_000
 
 def scenario_of_house(overrides: dict[str, str]) -> Scenario:
     """The scenario of the test house with `--set` overrides. ScenarioError when one can't be used."""
-    return load_scenario(SCENARIO, overrides)
+    return load_scenario(str(SCENARIO), overrides)
 
 
 def demand_of_house(scenario: Scenario) -> Demand:
