@@ -39,8 +39,8 @@ bench: setup
 
 # Takes the newest versions that pyproject.toml allows; without addresses, so that it installs from any index.
 lock: setup
-	$(BIN)/pip-compile --quiet --extra dev --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host \
-		--no-emit-find-links --no-header --no-annotate --upgrade --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --extra contracts --extra live --extra dev --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --upgrade --output-file requirements.lock pyproject.toml
 	sed -i '/^#/d; /^$$/d' requirements.lock
 
 clean:
