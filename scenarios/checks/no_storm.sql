@@ -78,7 +78,8 @@ sends AS MATERIALIZED (
     WHERE source = 'integration' AND copy = 0
         AND target IN (SELECT target FROM exchanges WHERE retry_after_s > 0 AND status IN (429, 503))
 ),
--- Calls that follow each other at once on behalf of one order are one piece of work, unless the partner said no.
+-- Calls that follow each other at once on behalf of one order are one piece of work, unless the partner said no: two
+-- parcels of an order may be worked on side by side.
 pieces AS (
     SELECT
         *,
@@ -86,16 +87,14 @@ pieces AS (
             PARTITION BY target, lane, correlation_id ORDER BY sent_at_us, seq ROWS UNBOUNDED PRECEDING
         ) AS begun_us
     FROM (
-        SELECT
-            *,
-            coalesce(
-                sent_at_us - lag(completed_at_us) OVER work > 10_000
-                OR lag(outcome) OVER work <> 'answered'
-                OR (lag(status) OVER work >= 400 AND lag(status) OVER work NOT IN (401, 403, 404, 409)),
-                TRUE
-            ) OR lane <> '' AS begins
-        FROM sends
-        WINDOW work AS (PARTITION BY target, lane, correlation_id ORDER BY sent_at_us, seq)
+        SELECT s.*, s.lane <> '' OR coalesce(s.sent_at_us - b.completed_at_us > 10_000, TRUE) AS begins
+        FROM sends AS s
+        ASOF LEFT JOIN (
+            SELECT target, lane, correlation_id, completed_at_us FROM sends
+            WHERE outcome = 'answered' AND (status < 400 OR status IN (401, 403, 404, 409))
+        ) AS b
+            ON b.target = s.target AND b.lane = s.lane AND b.correlation_id = s.correlation_id
+            AND s.sent_at_us >= b.completed_at_us
     )
 ),
 told AS (

@@ -97,6 +97,18 @@ def test_what_was_under_way_goes_on(tmp_path: Path) -> None:
     assert told(evidence.check("no_storm"), "kind", "key") == [("told_to_wait", None)]
 
 
+def test_two_parcels_of_one_order_are_two_pieces_of_work(tmp_path: Path) -> None:
+    evidence = calling(tmp_path)
+    look_up: dict[str, Any] = {"method": "GET", "key": None, "path": "/sales-orders?x", "status": 200}
+    evidence.call("A", 0, took=2, **look_up)
+    evidence.call("A", 1, took=4, **look_up)
+    evidence.call("A", 2, key="first parcel", **TURNED_AWAY)
+    evidence.call("A", 5, key="second parcel")
+    assert evidence.check("no_storm").outcome == "holds"
+    evidence.call("A", 7, key="third parcel")
+    assert told(evidence.check("no_storm"), "kind", "key") == [("told_to_wait", "third parcel")]
+
+
 def test_a_poll_waits_for_itself_and_for_nothing_else(tmp_path: Path) -> None:
     evidence = calling(tmp_path)
     poll: dict[str, Any] = {"method": "GET", "route": "/items", "path": "/items", "key": None, "correlation_id": None}
