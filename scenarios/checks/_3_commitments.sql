@@ -4,22 +4,36 @@
 -- ends by a cancellation, a short pick or a refusal; what ships beyond it (a backorder that was served later) is used
 -- up too. The lower bound takes the latest beginning and the earliest end of each, the upper bound the reverse.
 
+CREATE TABLE ends_booked AS
+SELECT coalesce(intent, -1) AS intent, sku, partner AS node, at_us, abs(quantity) AS quantity
+FROM books
+WHERE kind IN ('short', 'release_rejected', 'release_cancelled');
+
 -- Which node a confirmed quantity was promised from, as the accepted releases show. Where more was released than
--- confirmed, to several nodes, it was sourced again and nothing certain can be said.
+-- confirmed, to several nodes, it was sourced again: then the first releases count, if none of them was given up before
+-- they were complete; else nothing certain can be said.
 CREATE TABLE attributed AS
-SELECT r.intent, r.sku, r.node, least(r.released, p.confirmed) AS quantity
-FROM (
+WITH releases AS (
     SELECT
-        intent, sku, partner AS node, sum(quantity)::BIGINT AS released,
-        sum(sum(quantity)) OVER whole AS released_in_all,
-        count(*) OVER whole AS node_count
-    FROM books
-    WHERE kind = 'release_accepted' AND intent IS NOT NULL
-    GROUP BY intent, sku, partner
-    WINDOW whole AS (PARTITION BY intent, sku)
-) AS r
-JOIN promised AS p ON p.intent = r.intent AND p.sku = r.sku
-WHERE r.released_in_all <= p.confirmed OR r.node_count = 1;
+        r.intent, r.sku, r.partner AS node, r.quantity, p.confirmed,
+        sum(r.quantity) OVER whole AS released_in_all,
+        count(DISTINCT r.partner) OVER whole AS node_count,
+        sum(r.quantity) OVER so_far <= p.confirmed AND r.at_us < coalesce(e.at_us, r.at_us + 1) AS is_first
+    FROM books AS r
+    JOIN promised AS p ON p.intent = r.intent AND p.sku = r.sku
+    LEFT JOIN (SELECT intent, sku, min(at_us) AS at_us FROM ends_booked GROUP BY intent, sku) AS e
+        ON e.intent = r.intent AND e.sku = r.sku
+    WHERE r.kind = 'release_accepted'
+    WINDOW whole AS (PARTITION BY r.intent, r.sku),
+        so_far AS (PARTITION BY r.intent, r.sku ORDER BY r.at_us, r.partner, r.seq ROWS UNBOUNDED PRECEDING)
+),
+counted AS (
+    SELECT *, sum(quantity) FILTER (WHERE is_first) OVER (PARTITION BY intent, sku) AS first_in_all FROM releases
+)
+SELECT intent, sku, node, least(sum(quantity), any_value(confirmed))::BIGINT AS quantity
+FROM counted
+WHERE released_in_all <= confirmed OR node_count = 1 OR (is_first AND first_in_all = confirmed)
+GROUP BY intent, sku, node;
 
 -- What clients wanted cancelled, and was not definitely refused, from the moment of asking.
 CREATE TABLE cancels_asked AS
@@ -32,11 +46,6 @@ SELECT c.intent, p.sku, c.invoked_us, p.ordered
 FROM cancels AS c
 JOIN promised AS p USING (intent)
 WHERE NOT c.refused AND coalesce(len(c.lines), 0) = 0;
-
-CREATE TABLE ends_booked AS
-SELECT coalesce(intent, -1) AS intent, sku, partner AS node, at_us, abs(quantity) AS quantity
-FROM books
-WHERE kind IN ('short', 'release_rejected', 'release_cancelled');
 
 CREATE TABLE ships_booked AS
 SELECT coalesce(intent, -1) AS intent, sku, partner AS node, at_us, sum(-quantity)::BIGINT AS quantity
