@@ -50,6 +50,13 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}")
 # A JSON number with a fraction or exponent, after a key or inside an array. It may also hit inside a string, which
 # costs one needless walk.
 _FRACTION = re.compile(rb'(?:"\s*:|[\[,])\s*-?[0-9]+[.eE]')
+# RFC 9110 asks of every 401 how to authenticate.
+_CHALLENGES = {
+    "bad-token": "Bearer",
+    "token-expired": 'Bearer error="invalid_token"',
+    "bad-credentials": 'Bearer error="invalid_client"',
+    "bad-signature": "Webhook-Signature",
+}
 _HTTP_PROBLEMS = {
     400: "malformed-json",
     404: "not-found",
@@ -305,15 +312,18 @@ def _problem_response(error: ProblemError, operation: Operation | None) -> Respo
     detail = error.detail[:_LONGEST_DETAIL]
     members = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail, **error.extensions}
     text = orjson.dumps(members)
+    headers = error.headers
+    if error.key in _CHALLENGES:
+        headers = {"WWW-Authenticate": _CHALLENGES[error.key], **headers}
     if operation is None:
-        return _plain_response(text, kind.status, _PROBLEM_JSON, error.headers)
+        return _plain_response(text, kind.status, _PROBLEM_JSON, headers)
     spec = operation.answer(kind.status)
     if error.key not in spec.problems:
         known = ", ".join(spec.problems) or "none"
         raise ContractBreach(f"{operation} does not document problem {error.key} under {kind.status}, only {known}")
     if spec.checker is not None and not spec.checker.fits(members):
         raise ContractBreach(f"{operation} must not answer {error.key} so: {told(spec.checker.violations(members))}")
-    return _response(operation, spec, text, error.headers)
+    return _response(operation, spec, text, headers)
 
 
 def _http_problem(error: HTTPException, contract: Contract) -> Response:

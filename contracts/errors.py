@@ -1,11 +1,13 @@
 """What this package raises.
 
 ContractsError
-├── ContractBreach    our own side broke a contract: a bug, never an answer
-├── UnknownContract   a document, operation, event type or problem key that is not there
-├── MalformedValue    a wire value (timestamp, traceparent) that cannot be read; also a ValueError
-├── BadSignature      a webhook that is unsigned, wrongly signed or too old
-└── ProblemError      a refusal that goes to the caller as RFC 9457 problem+json
+├── ContractBreach      our own side broke a contract: a bug, never an answer
+├── UnknownContract     a document, operation, event type or problem key that is not there
+├── PagesUnavailable    what renders pages is not installed; the message names the extra
+├── UnreadableContract  a document or pact that can't be read or compared as it stands; a user can mend it
+├── MalformedValue      a wire value (timestamp, traceparent) that cannot be read; also a ValueError
+├── BadSignature        a webhook that is unsigned, wrongly signed or too old
+└── ProblemError        a refusal that goes to the caller as RFC 9457 problem+json
 """
 
 from collections.abc import Mapping
@@ -19,8 +21,16 @@ class ContractBreach(ContractsError):
     """An answer, event or route of ours that its contract does not allow."""
 
 
+class PagesUnavailable(ContractsError):
+    """Pages were asked for, and what renders them is not installed."""
+
+
 class UnknownContract(ContractsError):
     """Something was asked for by a name that the contracts do not know."""
+
+
+class UnreadableContract(ContractsError):
+    """A document, schema or pact that can't be parsed, or refers to what is not there; the message names the place."""
 
 
 class MalformedValue(ContractsError, ValueError):

@@ -161,12 +161,14 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     # What the checks need to know of the scenario. Facts: freshness_us (subject=node), safety_stock (subject=node),
     # node (subject=node, text=wms|threepl: an eligible stock node), label_by_carrier (subject=node), drain_bound_us,
-    # loaded_at_us, healed_at_us, quiet_at_us (absent when quiet never came), freshness_stretch_us (subject=node,
-    # value=from, value_to=to: a window in which stock messages from that node were blocked), expects (text),
+    # loaded_at_us, healed_at_us, quiet_at_us (absent when quiet never came), still_at_us (told when quiet never came:
+    # since when nothing moved any more, absent when things still did), freshness_stretch_us (subject=node, value=from,
+    # value_to=to: a window in which stock messages from that node were blocked), expects (text),
     # final_reads (value=rows read), retry_budget (text=sender, subject=receiver, value=calls under one key and route
     # at most, value_to=the shortest wait in us before it calls again), recovery_bound_us (how long after a fault work
     # flows again), parking_bound_us (how long a message may wait while another is tried again), clock_skew_us (by how
-    # much the target's clock is off at most).
+    # much the target's clock is off at most), protocol_second_us (business time in a second of protocol time, absent
+    # where the two are one), unobservable (subject=check, text=why the target can't be judged by it).
     "facts": {
         "seq": "BIGINT",
         "fact": "VARCHAR",

@@ -1,16 +1,20 @@
 """The problem catalogue: every error on any wire, from problems.yaml."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from contracts.documents import read_yaml
+from contracts.documents import read_problems
 from contracts.errors import UnknownContract
 from contracts.wire import problem_key, problem_type
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One kind of problem. `definite`: the attempt had no effect and never will."""
+    """One kind of problem. `definite`: the attempt had no effect and never will.
+
+    `example` is the detail of one such problem, and its further members.
+    """
 
     key: str
     title: str
@@ -18,6 +22,8 @@ class ProblemKind:
     retryable: bool
     definite: bool
     description: str
+    advice: str
+    example: Mapping[str, Any]
 
     @property
     def type(self) -> str:
@@ -25,11 +31,7 @@ class ProblemKind:
         return problem_type(self.key)
 
 
-def _load(path: Path) -> dict[str, ProblemKind]:
-    return {key: ProblemKind(key=key, **fields) for key, fields in read_yaml(path).items()}
-
-
-CATALOGUE: dict[str, ProblemKind] = _load(Path(__file__).with_name("problems.yaml"))
+CATALOGUE: dict[str, ProblemKind] = {key: ProblemKind(key=key, **fields) for key, fields in read_problems().items()}
 
 
 def kind_of(key: str) -> ProblemKind:

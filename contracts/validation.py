@@ -81,13 +81,14 @@ class AnswerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method on one path template, compiled."""
+    """One method on one path template, compiled. `scopes` are what a key needs to use it, if the document names any."""
 
     contract: str
     operation_id: str
     method: str
     path: str
     secured: bool
+    scopes: tuple[str, ...]
     media_types: tuple[str, ...]
     body: Checker | None
     path_values: Checker | None
@@ -138,6 +139,11 @@ class Contract:
         """The contract of that name (orders, erp, wms, threepl, carrier), read and compiled once."""
         return Contract(name, load_document(name))
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Every scope that an operation asks for, in order of name."""
+        return tuple(sorted({scope for operation in self.operations for scope in operation.scopes}))
+
     def operation(self, method: str, rule: str) -> Operation:
         """The operation at a Flask rule or a path template; UnknownContract when the document has none."""
         path = template_of(rule)
@@ -178,12 +184,14 @@ class _Compiler:
         parameters = [self._resolve(parameter) for parameter in [*shared, *source.get("parameters", [])]]
         content: Schema = self._resolve(source.get("requestBody", {})).get("content", {})
         query = [parameter for parameter in parameters if parameter["in"] == "query"]
+        security: list[Schema] = source["security"] if "security" in source else self._document.get("security", [])
         return Operation(
             contract=self._name,
             operation_id=source["operationId"],
             method=method,
             path=path,
-            secured=bool(source.get("security", self._document.get("security"))),
+            secured=bool(security),
+            scopes=tuple(scope for option in security for scopes in option.values() for scope in scopes),
             media_types=tuple(content),
             body=self._checker(next(iter(content.values()))["schema"]) if content else None,
             path_values=self._object([parameter for parameter in parameters if parameter["in"] == "path"]),
@@ -207,7 +215,7 @@ class _Compiler:
         )
 
     def _header(self, source: Schema) -> HeaderParameter:
-        missing = source.get("x-missing-problem", "header-missing")
+        missing = source.get("x-missing-problem", "invalid-request")
         name: str = source["name"]
         environ_key = "HTTP_" + name.upper().replace("-", "_")
         checker = self._checker(source["schema"])
@@ -251,17 +259,24 @@ class _Compiler:
 
 
 class Events:
-    """The schemas of all webhook types: contracts/events/<type>.json, each over the shared envelope in common.json."""
+    """The schemas of all events: contracts/events/<type>.json, each over the shared envelope in common.json.
+
+    Senders are held to them as they stand. Receivers read tolerantly: members that a schema does not know are let pass,
+    so that a partner may add one; what is known must fit.
+    """
 
     def __init__(self) -> None:
         files = sorted(EVENTS.glob("*.json"))
         schemas: dict[str, Schema] = {path.stem: orjson.loads(path.read_bytes()) for path in files}
         self.schemas = {name: schema for name, schema in schemas.items() if name != "common"}
         registry = Registry([(schema["$id"], schema) for schema in schemas.values()])
+        tolerant = Registry([(schema["$id"], _opened(schema)) for schema in schemas.values()])
         self._envelopes: dict[str, Checker] = {}
+        self._received: dict[str, Checker] = {}
         self._data: dict[str, Checker] = {}
         for name, schema in self.schemas.items():
             self._envelopes[name] = _event_checker(schema["$id"], registry)
+            self._received[name] = _event_checker(schema["$id"], tolerant)
             self._data[name] = _event_checker(schema["$id"] + "#/properties/data", registry)
 
     @staticmethod
@@ -281,10 +296,17 @@ class Events:
 
     def envelope_errors(self, envelope: Mapping[str, object]) -> list[Violation]:
         """What is wrong with a whole CloudEvent, its data included; an unknown type is a violation at /type."""
+        return self._whole_errors(self._envelopes, envelope)
+
+    def received_errors(self, envelope: Mapping[str, object]) -> list[Violation]:
+        """As `envelope_errors`, for receivers: members that are not known are let pass, at any depth."""
+        return self._whole_errors(self._received, envelope)
+
+    def _whole_errors(self, checkers: Mapping[str, Checker], envelope: Mapping[str, object]) -> list[Violation]:
         event_type = envelope.get("type")
-        if not isinstance(event_type, str) or event_type not in self._envelopes:
+        if not isinstance(event_type, str) or event_type not in checkers:
             return [Violation("/type", f"{event_type!r} is none of {', '.join(self.types)}")]
-        return self._envelopes[event_type].violations(envelope)
+        return checkers[event_type].violations(envelope)
 
     def check(self, event_type: str, data: object) -> None:
         """For senders: ContractBreach unless the data fit their type."""
@@ -297,6 +319,14 @@ class Events:
         if event_type not in checkers:
             raise UnknownContract(f"there is no event type {event_type!r}: contracts/events has {', '.join(checkers)}")
         return checkers[event_type]
+
+
+def _opened(node: Any) -> Any:
+    """A schema without its bans on further members."""
+    if isinstance(node, dict):
+        closed = node.get("additionalProperties") is False
+        return {name: _opened(child) for name, child in node.items() if not (closed and name == "additionalProperties")}
+    return [_opened(child) for child in node] if isinstance(node, list) else node
 
 
 def template_of(rule: str) -> str:

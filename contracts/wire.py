@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from contracts.errors import BadSignature, MalformedValue
@@ -72,7 +72,7 @@ def sign_webhook(secret: str, webhook_id: str, timestamp_s: int, body: bytes) ->
 
 
 def verify_webhook(
-    secret: str,
+    secret: str | Sequence[str],
     webhook_id: str,
     timestamp: str,
     body: bytes,
@@ -83,6 +83,7 @@ def verify_webhook(
 ) -> None:
     """Raise BadSignature unless one of the blank-separated `signatures` is right and the time is near `now_s`.
 
+    Several secrets hold while one takes the other's place: a signature with any of them is right.
     `timestamp` is the header as received, whole seconds since the Unix epoch. Senders sign each attempt anew, so an
     old timestamp is a replayed capture and not a late retry.
     """
@@ -91,9 +92,10 @@ def verify_webhook(
     distance_s = abs(now_s - int(timestamp))
     if distance_s > tolerance_s:
         raise BadSignature(f"webhook {webhook_id!r} is {distance_s} s away from now, more than {tolerance_s} s")
-    right = sign_webhook(secret, webhook_id, int(timestamp), body).encode()
+    known = (secret,) if isinstance(secret, str) else secret
+    right = [sign_webhook(one, webhook_id, int(timestamp), body).encode() for one in known]
     given = [signature.encode() for signature in signatures.split()]
-    if not any(hmac.compare_digest(right, signature) for signature in given):
+    if not any(hmac.compare_digest(one, signature) for one in right for signature in given):
         raise BadSignature(f"webhook {webhook_id!r} carries no signature that fits, out of {len(given)}")
 
 

@@ -6,14 +6,13 @@ from contracts.errors import UnknownContract
 from contracts.problems import CATALOGUE, is_definite, kind_of
 from contracts.wire import problem_type
 
-UNCERTAIN = ["request-in-flight", "idempotency-key-reused", "overloaded", "timed-out", "internal-error"]
+UNCERTAIN = ["request-in-flight", "idempotency-key-reused", "overloaded", "internal-error"]
 RETRYABLE = [
     "token-expired",
     "request-in-flight",
     "rate-limited",
     "stale-reference-data",
     "overloaded",
-    "timed-out",
     "internal-error",
 ]
 
@@ -31,6 +30,8 @@ def test_statuses_are_errors_and_texts_are_there() -> None:
         assert 400 <= kind.status <= 599, kind.key
         assert kind.title, kind.key
         assert kind.description.endswith("."), kind.key
+        assert kind.advice.endswith("."), kind.key
+        assert kind.example["detail"], kind.key
 
 
 def test_definiteness_goes_by_type() -> None:
