@@ -70,17 +70,17 @@ def run(
     say(console, f"{loaded.name}, seed {seed}: {loaded.summary}")
     if twice:
         code = play_twice(console, command[1:], directory)
-        _show(console, directory)
+        show_run(console, directory)
         return code
-    with _leaving_a_partial_run(directory, command), _progress(console) as show:
+    with leaving_a_partial_run(directory, command), progress_bar(console) as show:
         result = run_scenario(loaded, seed, directory, show, app=app)
     note(directory, command)
     write_all(directory)
-    _show(console, directory)
+    show_run(console, directory)
     return result.exit_code
 
 
-def _show(console: Console, directory: Path) -> None:
+def show_run(console: Console, directory: Path) -> None:
     with open_directory(directory) as played:
         show_verdict(console, played, directory / PAGE_FILE)
     log = directory / "integration.log"
@@ -126,7 +126,7 @@ def note(directory: Path, command: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _leaving_a_partial_run(directory: Path, command: list[str]) -> Iterator[None]:
+def leaving_a_partial_run(directory: Path, command: list[str]) -> Iterator[None]:
     """When the run ends early, reports what was played so far and says where it lies; the cause goes on its way."""
     try:
         yield
@@ -151,7 +151,7 @@ def _abandon(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def _progress(console: Console) -> Iterator[Callable[[Step], None] | None]:
+def progress_bar(console: Console) -> Iterator[Callable[[Step], None] | None]:
     """A bar on a terminal; nothing at all elsewhere."""
     if not console.is_terminal or console.quiet:
         yield None

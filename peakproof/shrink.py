@@ -17,7 +17,7 @@ from reports import write_all
 from reports.capsule import tell_run
 from scenarios.capsule import Capsule, CapsuleError, Told, run_file
 from scenarios.errors import nearest
-from scenarios.executors import Executor, Processes
+from scenarios.executors import Dask, Executor, Processes
 from scenarios.shrink import MOST_EXECUTIONS, Case, encapsulate
 from scenarios.shrink import shrink as shrink_case
 from scenarios.spec import Scenario
@@ -26,17 +26,22 @@ from scenarios.spec import Scenario
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--check", help="The violated check to keep.  [default: the run's first violated one]")
-@click.option("--mutant", metavar="NAME", help="The mutant that the run was made with.")
+@click.option("--mutant", metavar="NAME", help="The mutant that the run was made with.  [default: as run.json says]")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="The capsule.  [default: RUN.capsule.json]"
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes of this machine.  [default: one per processor]")
-def shrink(run: Path, check: str | None, mutant: str | None, out: Path | None, jobs: int | None) -> int:
+@click.option("--dask", metavar="ADDRESS", help="Play on a Dask cluster instead: its scheduler, tcp://host:8786.")
+def shrink(
+    run: Path, check: str | None, mutant: str | None, out: Path | None, jobs: int | None, dask: str | None
+) -> int:
     """Shrink what the run in directory RUN found to the smallest plan that still shows it, as a capsule to replay."""
+    if dask and jobs:
+        raise click.UsageError("give --jobs for processes here or --dask for a cluster, not both")
     console = stdout()
     case = case_of(run, check, mutant)
     path = out or run.with_name(f"{run.resolve().name}.capsule.json")
-    with Processes(jobs or len(os.sched_getaffinity(0))) as executor:
+    with Dask(dask) if dask else Processes(jobs or len(os.sched_getaffinity(0))) as executor:
         capsule = to_capsule(case, executor, path, console)
     show_capsule(console, capsule, path)
     return exits.HOLDS

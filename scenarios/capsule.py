@@ -168,7 +168,7 @@ def play(
     effort: Effort = THOROUGH,
 ) -> RunResult:
     """One run of the integration, of a mutant of it by name, or of an application by `module:factory`."""
-    return run_scenario(scenario, seed, out, parts=parts_of(mutant), effort=effort, app=app)
+    return run_scenario(scenario, seed, out, parts=parts_of(mutant), effort=effort, app=app, mutant=mutant)
 
 
 def play_neighbour(neighbour: Neighbour | None, seed: int, out: Path, app: str | None) -> None:

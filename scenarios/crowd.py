@@ -6,10 +6,10 @@ the same order has the same ones in every run of a seed.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -20,6 +20,7 @@ from scenarios.demand import Demand
 from scenarios.events import AdjustEvent, CancelEvent, OrderEvent, ReceiptEvent
 from scenarios.spec import Clients
 from simulators.kernel import World
+from simulators.kernel.chance import Chance
 from simulators.kernel.network import Answer
 
 CLERK_ATTEMPTS = 8
@@ -71,15 +72,84 @@ class Reply:
     detail: str
 
 
+class Outside(Protocol):
+    """The world as those outside of the integration have it, in virtual or in real time."""
+
+    @property
+    def chance(self) -> Chance: ...
+
+    def now_us(self) -> int:
+        """Business time, in microseconds since the Unix epoch."""
+        ...
+
+    def sleep(self, duration_us: int) -> None:
+        """Wait for a while of business time."""
+        ...
+
+    def pause(self, duration_us: int) -> None:
+        """Wait for a while of protocol time, as before a repeat."""
+        ...
+
+    def spawn(self, name: str, function: Callable[..., object], *arguments: object) -> None:
+        """Begin a task that runs beside this one."""
+        ...
+
+    def send(self, letter: "Letter", timeout_us: int) -> Answer:
+        """One exchange. TimeoutError and ConnectionError when no answer came of it."""
+        ...
+
+    def row(self, **columns: Any) -> None:
+        """Write one operation into evidence."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One request: by whom, in which part, and when the scenario meant it to be sent (None: now)."""
+
+    sender: str
+    part: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    due_at_us: int | None = None
+
+
+class InWorld:
+    """The outside of a world in virtual time."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.chance = world.chance
+        self.now_us = world.now_us
+        self.sleep = world.sleep
+        self.spawn = world.spawn
+
+    def pause(self, duration_us: int) -> None:
+        """In virtual time the two clocks are one."""
+        self._world.sleep(duration_us)
+
+    def send(self, letter: Letter, timeout_us: int) -> Answer:
+        """One exchange over the world's network."""
+        network = self._world.network
+        return network.send(letter.sender, letter.method, letter.url, letter.headers, letter.body, timeout_us)
+
+    def row(self, **columns: Any) -> None:
+        """Write one operation into evidence."""
+        self._world.evidence.row("operations", **columns)
+
+
 class Crowd:
     """`start()` before the world runs. `open_calls` and `finished` say when the outside has gone quiet.
 
-    `tokens`: bearer token per channel; `clerk_tokens`: per node. `counts` is what came of it, for run.json.
+    `tokens`: bearer token per channel; `clerk_tokens`: per node. `counts` is what came of it, for run.json. The host of
+    a letter's URL is the name of who is meant: `integration`, or a node.
     """
 
     def __init__(
         self,
-        world: World,
+        world: Outside,
         demand: Demand,
         clients: Clients,
         tokens: Mapping[str, str],
@@ -279,7 +349,7 @@ class Crowd:
             if not _worth_repeating(reply):
                 return reply
             self.counts["repeats"] += 1
-            self._world.sleep(_pause_us(reply, self._clients.backoff_us, attempt - 1))
+            self._world.pause(_pause_us(reply, self._clients.backoff_us, attempt - 1))
             reply = self._attempt(call, attempt, order_id)
         return reply
 
@@ -298,28 +368,16 @@ class Crowd:
             headers["Idempotency-Key"] = call.key
         if call.body:
             headers["Content-Type"] = "application/json"
+        url, due_at_us = self._base + call.path, call.intended_at_us if attempt == 1 else None
         invoked_at_us = world.now_us()
-        self.open_calls += 1
-        answer: Answer | None = None
-        trouble = ""
-        try:
-            answer = world.network.send(
-                call.event.channel, call.method, self._base + call.path, headers, call.body, self._clients.timeout_us
-            )
-        except TimeoutError:
-            trouble = "time-out"
-        except ConnectionError as error:
-            trouble = type(error).__name__
-        self.open_calls -= 1
-        reply = _reply(answer, trouble)
+        reply = self._sent(Letter(call.event.channel, call.client, call.method, url, headers, call.body, due_at_us))
         self._record(call, attempt, invoked_at_us, reply, order_id)
         return reply
 
     def _record(self, call: Call, attempt: int, invoked_at_us: int, reply: Reply, order_id: str) -> None:
         event = call.event
         order = _order_in(reply)
-        self._world.evidence.row(
-            "operations",
+        self._world.row(
             client=call.client,
             channel=event.channel,
             operation=call.operation,
@@ -367,15 +425,18 @@ class Crowd:
             if not _worth_repeating(reply):
                 self.counts[f"clerk_{path[1:]}_{reply.problem or reply.outcome}"] += 1
                 return
-            self._world.sleep(_pause_us(reply, self._clients.backoff_us, attempt))
+            self._world.pause(_pause_us(reply, self._clients.backoff_us, attempt))
         self.counts["clerk_gave_up"] += 1
 
     def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        return self._sent(Letter("clerk", "clerk", "POST", url, headers, body))
+
+    def _sent(self, letter: Letter) -> Reply:
         self.open_calls += 1
         answer: Answer | None = None
         trouble = ""
         try:
-            answer = self._world.network.send("clerk", "POST", url, headers, body, self._clients.timeout_us)
+            answer = self._world.send(letter, self._clients.timeout_us)
         except TimeoutError:
             trouble = "time-out"
         except ConnectionError as error:

@@ -27,10 +27,10 @@ from typing import Any, Self
 import orjson
 
 from scenarios.application import ForeignApp
-from scenarios.capsule import parts_of
+from scenarios.capsule import play
 from scenarios.errors import ScenarioError
 from scenarios.executors import Executor
-from scenarios.runner import RunResult, run_scenario
+from scenarios.runner import RunResult
 from scenarios.spec import Scenario
 from scenarios.verdict import BRISK, CheckResult, Verdict, list_checks
 
@@ -165,8 +165,7 @@ def play_seed(task: SeedTask) -> SeedResult:
     try:
         with tempfile.TemporaryDirectory(prefix="peakproof-seed-") as scratch:
             directory = Path(scratch) / "run"
-            parts = parts_of(task.mutant)
-            run = run_scenario(task.scenario, task.seed, directory, parts=parts, effort=BRISK, app=task.app)
+            run = play(task.scenario, task.seed, directory, task.mutant, task.app, BRISK)
             return _result(task.seed, run, time.process_time() - began)
     except ScenarioError:
         raise
@@ -176,7 +175,7 @@ def play_seed(task: SeedTask) -> SeedResult:
 
 def replay(plan: Plan, finding: Finding, digest: str, directory: Path) -> str:
     """Play a finding's seed again, into a directory that stays. A text is returned when it did not replay."""
-    run_scenario(plan.each, finding.seed, directory, parts=parts_of(plan.mutant), app=plan.app)
+    play(plan.each, finding.seed, directory, plan.mutant, plan.app)
     again = orjson.loads((directory / "run.json").read_bytes())["digest"]
     return "" if again == digest else f"seed {finding.seed} did not replay: its digest was {digest}, now it is {again}"
 

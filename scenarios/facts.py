@@ -27,11 +27,16 @@ _LONGEST_US = 400 * DAY
 
 @dataclass(frozen=True)
 class Moments:
-    """When the phases of a run ended, in Unix microseconds; `quiet_at_us` is None when quiet never came."""
+    """When the phases of a run ended, in Unix microseconds.
+
+    `quiet_at_us` is None when quiet never came; `still_at_us`, since when nothing was booked any more, is None when
+    things still moved.
+    """
 
     loaded_at_us: int
     healed_at_us: int
     quiet_at_us: int | None
+    still_at_us: int | None
 
 
 def freshness_us(scenario: Scenario, stage: Stage, node: str) -> int:
@@ -46,10 +51,10 @@ def freshness_us(scenario: Scenario, stage: Stage, node: str) -> int:
         if fault.kind in _SLOWS and _is_on_stock_messages(fault, node):
             late_us += _slower_us(scenario, fault)
         elif _is_blocking(fault, node):
-            late_us += _retry_gap_us(stage, node, 0)
+            late_us += retry_gap_us(stage, node, 0)
         elif fault.at:
             late_us += fault.delay_us or DOWN_US
-            late_us += _retry_gap_us(stage, node, fault.delay_us or DOWN_US)
+            late_us += retry_gap_us(stage, node, fault.delay_us or DOWN_US)
     return late_us
 
 
@@ -85,7 +90,7 @@ def _is_windowed(stage: Stage, fault: Fault) -> bool:
     return not fault.at and fault.from_us > stage.world.starts_at_us
 
 
-def _retry_gap_us(stage: Stage, node: str, blocked_us: int) -> int:
+def retry_gap_us(stage: Stage, node: str, blocked_us: int) -> int:
     """How long after a blocked while the next attempt at a stock message comes at the latest."""
     settings = stage.settings
     if node == THREEPL:
@@ -105,6 +110,22 @@ def drain_bound_us(scenario: Scenario, stage: Stage, lines: int) -> int:
     The longest backoff and poll, the life of a backorder, the last wave, batch and departure, and the time that the
     smallest warehouse would take to pick every line of the whole demand by itself.
     """
+    picking = 0
+    for warehouse in stage.warehouses.values():
+        profile = warehouse.profile
+        work_us = lines * (profile.picking.per_line + profile.picking.walk)
+        picking = max(picking, work_us // profile.pickers)
+    return min(scenario.drain_limit_us, sum(_waits_us(stage)) + picking)
+
+
+def stillness_us(stage: Stage) -> int:
+    """How long nothing need be booked anywhere though work goes on: the longest backoff, poll, wave or departure, or
+    the life of a backorder. What has not moved for so long will not move any more."""
+    return max(_waits_us(stage)) + stage.settings.lane_poll_every_us + stage.settings.breaker_open_us
+
+
+def _waits_us(stage: Stage) -> list[int]:
+    """How long an order may wait, one entry per thing that it waits for."""
     settings = stage.settings
     waits = [
         settings.retry_longest_us * 2,
@@ -113,14 +134,13 @@ def drain_bound_us(scenario: Scenario, stage: Stage, lines: int) -> int:
         stage.threepl.profile.batch_every + stage.threepl.profile.departure_every,
         HOUR,
     ]
-    picking = 0
+    if settings.release_check_after_us:
+        waits.append(settings.release_check_after_us + settings.release_check_every_us)
     for warehouse in stage.warehouses.values():
         profile = warehouse.profile
         waits.append(profile.wave_every + profile.departure_every)
         waits.append(max(profile.webhooks.retries, default=0))
-        work_us = lines * (profile.picking.per_line + profile.picking.walk)
-        picking = max(picking, work_us // profile.pickers)
-    return min(scenario.drain_limit_us, sum(waits) + picking)
+    return waits
 
 
 def _write_limits(stage: Stage) -> None:
@@ -188,6 +208,8 @@ def write_facts(scenario: Scenario, stage: Stage, moments: Moments, lines: int, 
     row("facts", fact="healed_at_us", value=moments.healed_at_us)
     if moments.quiet_at_us is not None:
         row("facts", fact="quiet_at_us", value=moments.quiet_at_us)
+    elif moments.still_at_us is not None:
+        row("facts", fact="still_at_us", value=moments.still_at_us)
     for expected in scenario.expects:
         row("facts", fact="expects", text=expected)
     row("facts", fact="final_reads", value=final_reads)
@@ -206,7 +228,7 @@ def _blind_windows(scenario: Scenario, stage: Stage, node: str, healed_at_us: in
 
 def _blind_after_us(scenario: Scenario, stage: Stage, node: str, fault: Fault) -> int | None:
     """How long after a fault's window the stock of a node is known again in full; None for one that hides nothing."""
-    gap_us = _retry_gap_us(stage, node, min(fault.to_us - fault.from_us, _LONGEST_US))
+    gap_us = retry_gap_us(stage, node, min(fault.to_us - fault.from_us, _LONGEST_US))
     if fault.host:
         return _blind_after_host_us(stage, node, fault, gap_us)
     if not _is_on_stock_messages(fault, node):

@@ -27,7 +27,8 @@ def checks_markdown() -> str:
         parts.append(f"Holds when {check.holds_when}.")
         if check.notes:
             parts.append(check.notes)
-        facts = [("Rests on", ", ".join(check.requires)), ("Needs a quiet end", "yes" if check.needs_quiet else "no")]
+        rest = "yes, or one in which nothing moves any more" if check.needs_rest else "no"
+        facts = [("Rests on", ", ".join(check.requires)), ("Needs a quiet end", "yes" if check.needs_quiet else rest)]
         if check.applies_when:
             facts.append(("Applies when", check.applies_when))
         if check.judges != "target":

@@ -18,7 +18,7 @@ from simulators.kernel import SECOND, Answer
 READ_TIMEOUT_US = 30 * SECOND
 READ_ATTEMPTS = 5
 READERS = 8
-_MISSHAPEN = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+MISSHAPEN = (KeyError, IndexError, TypeError, AttributeError, ValueError)
 """What reading an answer raises that does not fit the contract: an application of one's own may give such."""
 ENDED_STATUSES = frozenset({"invoiced", "cancelled", "closed"})
 
@@ -121,12 +121,12 @@ class Monitor:
         now_us = self.stage.world.now_us
         try:
             found = self._find(order)
-            row = _order_row(order, now_us(), found)
-            return Read(row, found is None or _has_ended(found))
+            row = order_row(order, now_us(), found)
+            return Read(row, found is None or has_ended(found))
         except Unreadable as error:
-            return Read({**_order_row(order, now_us(), None), "status": error.status}, False)
-        except _MISSHAPEN:
-            return Read({**_order_row(order, now_us(), None), "status": None}, False)
+            return Read({**order_row(order, now_us(), None), "status": error.status}, False)
+        except MISSHAPEN:
+            return Read({**order_row(order, now_us(), None), "status": None}, False)
 
     def _find(self, order: Placed) -> dict[str, Any] | None:
         """The order as the API tells it; by reference where the client never learned its id. None: there is none."""
@@ -138,7 +138,7 @@ class Monitor:
 
     def _read_availability(self) -> None:
         """All published availability; none where the API has no such read, or none that can be understood."""
-        with suppress(Unreadable, *_MISSHAPEN):
+        with suppress(Unreadable, *MISSHAPEN):
             self._read_pages()
 
     def _read_pages(self) -> None:
@@ -218,7 +218,7 @@ class Monitor:
             return
         if answer.status != 200:
             return
-        with suppress(*_MISSHAPEN):
+        with suppress(*MISSHAPEN):
             for lane in orjson.loads(answer.body)["lanes"]:
                 self._sample_lane(lane)
 
@@ -238,7 +238,8 @@ def _key(order: Placed) -> tuple[str, str]:
     return order.customer_id, order.order_reference
 
 
-def _order_row(order: Placed, at_us: int, found: Mapping[str, Any] | None) -> dict[str, Any]:
+def order_row(order: Placed, at_us: int, found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was read of an order as a row of evidence."""
     row: dict[str, Any] = {
         "read": "order",
         "at_us": at_us,
@@ -257,7 +258,7 @@ def _order_row(order: Placed, at_us: int, found: Mapping[str, Any] | None) -> di
     return row
 
 
-def _has_ended(order: Mapping[str, Any]) -> bool:
+def has_ended(order: Mapping[str, Any]) -> bool:
     """Nothing promised is open any more, and what was shipped is invoiced."""
     promised = any(line["confirmed"] or line["backordered"] for line in order["lines"])
     return not promised and order["status"] in ENDED_STATUSES

@@ -18,9 +18,9 @@ from contracts.evidence import COLUMNS
 from integration.bootstrap import Parts
 from scenarios import thresholds
 from scenarios.application import ApplicationError, ForeignApp
-from scenarios.crowd import Crowd
+from scenarios.crowd import Crowd, InWorld
 from scenarios.demand import Demand
-from scenarios.facts import Moments, drain_bound_us, freshness_us, write_facts
+from scenarios.facts import Moments, drain_bound_us, freshness_us, stillness_us, write_facts
 from scenarios.monitor import Monitor, Placed
 from scenarios.spec import Scenario
 from scenarios.stage import THREEPL, WAREHOUSES, Stage, check_cast, set_stage
@@ -67,11 +67,12 @@ def run_scenario(
     parts: Parts | None = None,
     effort: Effort = THOROUGH,
     app: str | None = None,
+    mutant: str | None = None,
 ) -> RunResult:
     """Play a scenario in virtual time and judge it. `parts` may hold a mutant's; `out` must not hold a run already.
 
-    `app` is the `module:factory` of an application to stand in place of the reference integration. ApplicationError
-    when it can't be used, or when it did what only works in real time.
+    `mutant` names whose parts they are, for the record. `app` is the `module:factory` of an application to stand in
+    place of the reference integration. ApplicationError when it can't be used, or did what only works in real time.
     Ctrl-C and a failing task leave a run directory that can be read: evidence so far, and run.json with complete=false.
     """
     limits = [(entry.metric, limit) for entry in scenario.thresholds for limit in entry.limits]
@@ -86,7 +87,7 @@ def run_scenario(
         raise RunError(f"{out} holds a run already: name another directory with --out")
     with tempfile.TemporaryDirectory(prefix="peakproof-") as scratch, EvidenceWriter(out) as evidence:
         database = Path(scratch) / "integration.db"
-        run = _Run(scenario, demand, seed, evidence, database, parts or Parts(), progress, foreign)
+        run = _Run(scenario, demand, seed, evidence, database, parts or Parts(), progress, foreign, mutant)
         try:
             run.play()
         except EscapedWorld as error:
@@ -130,6 +131,7 @@ class _Run:
     parts: Parts
     progress: Watcher | None
     app: ForeignApp | None = None
+    mutant: str | None = None
     moments: Moments | None = None
     complete: bool = False
     wall_seconds: dict[str, float] = field(default_factory=dict)
@@ -141,7 +143,8 @@ class _Run:
         )
         self.world = self.stage.world
         keys = self.stage.keys
-        self.crowd = Crowd(self.world, self.demand, self.scenario.demand.clients, keys.channels, keys.clerk_at)
+        clients = self.scenario.demand.clients
+        self.crowd = Crowd(InWorld(self.world), self.demand, clients, keys.channels, keys.clerk_at)
         self.monitor = Monitor(self.stage, self.demand.watched_skus, self.scenario.gauges_every_us)
         orders = list(self.demand.orders())
         self.lines = sum(len(order.lines) for order in orders)
@@ -154,8 +157,8 @@ class _Run:
         loaded_at_us = self._load()
         self.world.faults.heal()
         healed_at_us = self.world.now_us()
-        quiet_at_us = self._drain(healed_at_us)
-        self.moments = Moments(loaded_at_us, healed_at_us, quiet_at_us)
+        quiet_at_us, still_at_us = self._drain(healed_at_us)
+        self.moments = Moments(loaded_at_us, healed_at_us, quiet_at_us, still_at_us)
         self.tell("read back", 0.0)
         reads = self.monitor.read_back(self._placed())
         write_facts(self.scenario, self.stage, self.moments, self.lines, reads)
@@ -183,21 +186,27 @@ class _Run:
             self.world.run(self.world.now_us() + MINUTE)
         return self.world.now_us()
 
-    def _drain(self, healed_at_us: int) -> int | None:
-        """Run until quiet: partners idle, books unchanged for the longest poll, and no order open when read."""
+    def _drain(self, healed_at_us: int) -> tuple[int | None, int | None]:
+        """Run until quiet: partners idle, books unchanged for the longest poll, and no order open when read.
+
+        Since when it was quiet, and since when nothing was booked any more though it never became so: None if not.
+        """
         limit_us = drain_bound_us(self.scenario, self.stage, self.lines)
         settle_us = self._longest_poll_us()
-        entries, unchanged_since_us = -1, healed_at_us
+        entries, booked_us, unchanged_since_us = -1, healed_at_us, healed_at_us
         while self.world.now_us() - healed_at_us < limit_us:
-            if self._entries() != entries or not all(partner.quiet() for partner in self.stage.partners):
-                entries, unchanged_since_us = self._entries(), self.world.now_us()
+            if self._entries() != entries:
+                entries, booked_us, unchanged_since_us = self._entries(), self.world.now_us(), self.world.now_us()
+            elif not all(partner.quiet() for partner in self.stage.partners):
+                unchanged_since_us = self.world.now_us()
             elif self.world.now_us() - unchanged_since_us >= settle_us:
                 if self.monitor.open_orders(self._placed()) == 0:
-                    return unchanged_since_us
+                    return unchanged_since_us, booked_us
                 unchanged_since_us = self.world.now_us()
             self.world.run(self.world.now_us() + MINUTE)
             self.tell("drain", (self.world.now_us() - healed_at_us) / limit_us)
-        return None
+        is_still = self.world.now_us() - booked_us >= stillness_us(self.stage)
+        return None, booked_us if is_still else None
 
     def _entries(self) -> int:
         """Entries in the partners' books, without the carrier's scans on the road."""
@@ -222,11 +231,13 @@ class _Run:
             "seed": self.seed,
             "scenario": self.scenario.plain(),
             "app": self.app.name if self.app else None,
+            "mutant": self.mutant,
             "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
             "started_at_us": self.demand.starts_at_us,
             "load_ended_at_us": moments.loaded_at_us if moments else None,
             "healed_at_us": moments.healed_at_us if moments else None,
             "quiet_at_us": moments.quiet_at_us if moments else None,
+            "still_at_us": moments.still_at_us if moments else None,
             "ended_at_us": self.world.now_us(),
             "complete": self.complete,
             "columns": COLUMNS,

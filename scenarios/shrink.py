@@ -3,7 +3,8 @@
 First the empty fault plan; then few orders, beginning with the counterexample's own and those that share its skus; then
 fewer faults, strike by strike; then the rest is made plainer: narrower windows, smaller quantities, default latency.
 A selector by share or by count is replaced by the exchanges that it struck, so that leaving an order out keeps the
-strike on the same business thing. What shows another check or another kind of row has slipped to another bug: refused.
+strike on the same business thing; a crash that counts transactions, by crashes at the moments at which it came. What
+shows another check or another kind of row has slipped to another bug: refused.
 
 NotReproduced(ScenarioError)   the finding is not found again, so there is nothing to shrink
 """
@@ -44,6 +45,7 @@ from scenarios.executors import Executor
 from scenarios.runner import RunError
 from scenarios.spec import FaultSpec, Scenario, Window
 from scenarios.verdict import BRISK
+from simulators.kernel.faults import DOWN_US, TRANSACTION_KINDS
 from simulators.kernel.tasks import KernelError
 
 MOST_EXECUTIONS = 200
@@ -54,6 +56,8 @@ MOST_SINGLE_ORDERS = 3
 SCARCE_SIZES = (2, 4, 8)
 SCARCE_UNITS = (2, 4, 6, 8, 12)
 """Opening stock per node and sku that lets a few orders compete as all of them did for more."""
+FEW_FAULTS = 2
+_NEED_WINDOW = frozenset({"hold", "partition"})
 RESERVED = 3
 """Executions kept for the neighbour."""
 _EXCHANGE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) /")
@@ -97,12 +101,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of a trial. `broke` says why it could not be played; `struck` holds, per fault, what it struck."""
+    """What came of a trial. `broke` says why it could not be played; `struck` holds, per fault, what it struck, and
+    `struck_at` when it did, in microseconds after the start."""
 
     number: int
     found: bool
     broke: str = ""
     struck: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    struck_at: dict[str, tuple[int, ...]] = field(default_factory=dict)
     rows: tuple[dict[str, Any], ...] = ()
     named: tuple[str, ...] = ()
 
@@ -203,16 +209,21 @@ def attempt(trial: Trial) -> Tried:
         )
         found = is_found(result.verdict, trial.check, trial.kind)
         named = _orders_named(directory, rows) if trial.look else ()
-        return Tried(trial.number, found, "", _strikes(directory), rows, named)
+        return Tried(trial.number, found, "", *_strikes(directory), rows, named)
 
 
-def _strikes(directory: Path) -> dict[str, tuple[str, ...]]:
+def _strikes(directory: Path) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[int, ...]]]:
+    """Per fault what it struck, each once, and when it struck, in microseconds after the start."""
     struck: dict[str, list[str]] = {}
+    struck_at: dict[str, list[int]] = {}
+    starts_at_us = run_file(directory)["started_at_us"]
     with (directory / "faults.ndjson").open("rb") as lines:
         for row in map(orjson.loads, lines):
             if row["event"] == "strike":
                 struck.setdefault(row["fault"], []).append(row.get("detail") or "")
-    return {fault: tuple(dict.fromkeys(details)) for fault, details in struck.items()}
+                struck_at.setdefault(row["fault"], []).append(row["from_us"] - starts_at_us)
+    what = {fault: tuple(dict.fromkeys(details)) for fault, details in struck.items()}
+    return what, {fault: tuple(moments) for fault, moments in struck_at.items()}
 
 
 _NAMED = """
@@ -307,11 +318,13 @@ class _Search:
         self.orders = self._fewer(self.orders, partial(_with_orders, self.best))
 
     def fewer_faults(self) -> None:
-        """First only what struck, then fewer faults, then fewer strikes of each."""
+        """First one fault alone, then only what struck, then fewer faults, then fewer strikes of each."""
         self._phase = "fewer faults"
         self._first([_with_faults(self.best, ())])
         if not self.best.faults:
             return
+        if len(self.best.faults) > FEW_FAULTS:
+            self._first([_with_faults(self.best, (fault,)) for fault in _alone(self.best)])
         self._first([_explicit(self.best, self.tried)])
         kept = self._fewer(self.best.faults, partial(_with_faults, self.best))
         strikes = tuple((fault.id, key) for fault in kept for key in _keys(fault))
@@ -478,9 +491,11 @@ def _variants(plan: Scenario, tried: Tried) -> list[Scenario]:
     if not plan.faults:
         return [plan]
     explicit = _explicit(plan, tried)
+    timed = _timed(explicit, tried)
     every = [_selecting(fault, {"every": 1}) if fault.edge else fault for fault in explicit.faults]
     first = [_selecting(fault, {"nth": [1]}) if fault.edge else fault for fault in explicit.faults]
-    return [explicit, plan, _with_faults(plan, every), _with_faults(plan, first)]
+    others = [plan, _with_faults(plan, every), _with_faults(plan, first)]
+    return [explicit, *([timed] if timed is not None else []), *others]
 
 
 def _scarcer(plan: Scenario) -> list[Scenario]:
@@ -489,16 +504,50 @@ def _scarcer(plan: Scenario) -> list[Scenario]:
     return [_with_demand(plan, {"opening": opening | {"limit": units}}) for units in SCARCE_UNITS]
 
 
+def _alone(plan: Scenario) -> list[FaultSpec]:
+    """Each fault as it is, and then so that it can't miss what is left: on the first exchange or all, at any time.
+
+    Many faults together may be in the story only because they bring two moments together.
+    """
+    loose = []
+    for fault in plan.faults:
+        if fault.edge is not None and fault.kind not in _NEED_WINDOW:
+            plain = fault.model_dump(mode="json", by_alias=True, exclude_none=True)
+            plain.pop("window", None)
+            loose += [FaultSpec.model_validate(plain | {"select": select}) for select in ({"nth": [1]}, {"every": 1})]
+    return [*plan.faults, *loose]
+
+
 def _explicit(plan: Scenario, tried: Tried) -> Scenario:
     """The faults that struck, each aimed at exactly what it struck."""
     faults = []
     for fault in plan.faults:
         struck = tried.struck.get(fault.id, ())
-        if struck and fault.edge and all(map(_EXCHANGE.match, struck)):
+        if struck and (_is_at_boundary(fault) or (fault.edge and all(map(_EXCHANGE.match, struck)))):
             faults.append(_selecting(fault, {"keys": list(struck)}))
         elif struck:
             faults.append(fault)
     return _with_faults(plan, faults)
+
+
+def _timed(plan: Scenario, tried: Tried) -> Scenario | None:
+    """The plan with crashes at the moments at which those at transaction boundaries came, whatever is under way then;
+    None where there are none."""
+    faults: list[FaultSpec] = []
+    for fault in plan.faults:
+        if not fault.at:
+            faults.append(fault)
+            continue
+        for number, at_us in enumerate(tried.struck_at.get(fault.id, ()), 1):
+            window = {"from": format_duration(at_us), "for": format_duration(fault.delay_us or DOWN_US)}
+            crash = {"id": f"{fault.id}-{number}", "kind": fault.kind, "host": fault.host, "window": window}
+            faults.append(FaultSpec.model_validate(crash))
+    return _with_faults(plan, faults) if any(fault.at for fault in plan.faults) else None
+
+
+def _is_at_boundary(fault: FaultSpec) -> bool:
+    """Whether a fault strikes at transaction boundaries: each is named by its task and how far that is."""
+    return bool(fault.at) or fault.kind in TRANSACTION_KINDS
 
 
 def _selecting(fault: FaultSpec, select: Mapping[str, Any]) -> FaultSpec:

@@ -17,7 +17,15 @@ from contracts.validation import Contract, Events
 from scenarios.durations import Duration, SignedDuration
 from scenarios.errors import ScenarioError, nearest
 from scenarios.loading import load_model
-from simulators.kernel.faults import EDGE_KINDS, HOST_KINDS, PROCESS_KINDS, TRANSACTION_KINDS, WEBHOOK_KINDS, Fault
+from simulators.kernel.faults import (
+    BATCH_KINDS,
+    EDGE_KINDS,
+    HOST_KINDS,
+    PROCESS_KINDS,
+    TRANSACTION_KINDS,
+    WEBHOOK_KINDS,
+    Fault,
+)
 
 CATALOG = Path(__file__).parent / "catalog"
 NODES = ("wms-east", "wms-west", "threepl")
@@ -45,6 +53,7 @@ STRUCK_HOSTS: dict[str, tuple[str, ...]] = {
     "ship_after_cancel": WAREHOUSES,
     "subscription_dropped": SENDERS,
     "missed_pickup": ("carrier",),
+    **dict.fromkeys(BATCH_KINDS, ("threepl",)),
 }
 """Kinds that only some hosts can play."""
 _SHARES = ("short_pick", "partial_shipment", "ship_after_cancel", "cycle_count", "backdated_adjustment", SWIZZLE)
@@ -310,6 +319,8 @@ class FaultSpec(Part):
     at: Literal["begin", "commit", "after_commit"] | None = None
     drift: Literal["added", "missing", "retyped"] = "added"
     field: str = ""
+    clock: Literal["business", "protocol"] = "business"
+    """In which time its window and its delay are, where the two differ: in real time."""
 
     @field_validator("kind")
     @classmethod
@@ -440,6 +451,7 @@ class FaultSpec(Part):
             at=self.at or "",
             drift=self.drift,
             field=self.field,
+            clock=self.clock,
         )
 
 

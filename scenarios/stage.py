@@ -130,6 +130,17 @@ def set_stage(
     latency = (scenario.network.least_us, scenario.network.most_us)
     world = World(seed, demand.starts_at_us, evidence, faults, latency)
     keys = Keys.drawn(world)
+    stage = set_partners(scenario, demand, world, keys, settings_of(scenario, keys, database))
+    if app is None:
+        _attach(world, "integration", lambda: _start_integration(world, stage.settings, parts))
+    else:
+        settings = foreign_settings(scenario, keys, database)
+        attach_foreign(world, "integration", app, settings, routes_of("integration"))
+    return stage
+
+
+def set_partners(scenario: Scenario, demand: Demand, world: World, keys: Keys, settings: Settings) -> Stage:
+    """Put the partners of a scenario on the network of a world. `settings` are the integration's."""
     stage = Stage(
         world=world,
         keys=keys,
@@ -137,7 +148,7 @@ def set_stage(
         warehouses={name: _warehouse(scenario, world, keys, demand, name) for name in WAREHOUSES},
         threepl=_threepl(scenario, world, keys, demand),
         carrier=_carrier(scenario, world, keys),
-        settings=settings_of(scenario, keys, database),
+        settings=settings,
     )
     for warehouse in stage.warehouses.values():
         warehouse.on_departure = stage.carrier.collect
@@ -145,11 +156,6 @@ def set_stage(
     _attach(world, "erp", lambda: create_erp(stage.erp).wsgi_app)
     _attach(world, THREEPL, lambda: create_threepl(stage.threepl).wsgi_app)
     _attach(world, "carrier", lambda: create_carrier(stage.carrier).wsgi_app)
-    if app is None:
-        _attach(world, "integration", lambda: _start_integration(world, stage.settings, parts))
-    else:
-        settings = foreign_settings(scenario, keys, database)
-        attach_foreign(world, "integration", app, settings, _routes("integration"))
     return stage
 
 
@@ -209,10 +215,11 @@ def _start_integration(world: World, settings: Settings, parts: Parts) -> WSGIAp
 
 
 def _attach(world: World, host: str, factory: Callable[[], WSGIApplication]) -> None:
-    world.network.attach(host, factory, _routes(host))
+    world.network.attach(host, factory, routes_of(host))
 
 
-def _routes(host: str) -> list[tuple[str, str]]:
+def routes_of(host: str) -> list[tuple[str, str]]:
+    """Method and path template of each operation of a host."""
     return [(operation.method, operation.path) for operation in Contract.load(CONTRACT_OF[host]).operations]
 
 

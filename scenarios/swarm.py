@@ -171,6 +171,46 @@ def _crash_at(draw: Draw) -> Plain:
     }
 
 
+def _crash_often(draw: Draw) -> Plain:
+    """A crash after every so many commits, now here, now there in the middle of things."""
+    down = draw.duration("down", SECOND, MINUTE)
+    select = {"every": draw.integer("every", 17, 61), "limit": 12}
+    return {"kind": "crash", "host": "integration", "at": "after_commit", "select": select, "delay": down}
+
+
+def _on_releases(kind: str, low: float, high: float, **more: object) -> Entry:
+    """A fault on a share of what one warehouse is told to ship."""
+
+    def entry(draw: Draw) -> Plain:
+        edge = ["integration", draw.choose("warehouse", WAREHOUSES)]
+        return {"kind": kind, "edge": edge, "route": "POST /releases", "select": draw.share(low, high), **more}
+
+    return entry
+
+
+def _all_day(kind: str, senders: Sequence[str], low: float, high: float) -> Entry:
+    """A fault on a share of all that one sender tells, as long as load comes."""
+
+    def entry(draw: Draw) -> Plain:
+        edge = [draw.choose("sender", senders), "integration"]
+        return {"kind": kind, "edge": edge, "select": draw.share(low, high)}
+
+    return entry
+
+
+def _long_pause(draw: Draw) -> Plain:
+    """A pause that is longer than any lease."""
+    from_us = draw.integer("from", 0, draw.span_us * 3 // 4 // 1_000) * 1_000
+    window = {"from": format_duration(from_us), "for": draw.duration("for", 130 * SECOND, 5 * MINUTE)}
+    return {"kind": "pause", "host": "integration", "window": window}
+
+
+def _garbled_bookings(draw: Draw) -> Plain:
+    """Most bookings can't be read when they arrive: each has to be sent again and again."""
+    select = draw.share(0.4, 0.9)
+    return {"kind": "garbled", "edge": ["integration", "erp"], "route": "POST /sales-orders", "select": select}
+
+
 def _skew(draw: Draw) -> Plain:
     sign = draw.choose("sign", ("", "-"))
     return {
@@ -221,6 +261,13 @@ DEFAULT_MENU: Mapping[str, Entry] = {
     "webhook-badly-signed": _on_webhook("badly_signed"),
     "webhook-error-before": _on_webhook("error_before"),
     "webhook-error-after": _on_webhook("error_after"),
+    "release-reply-lost": _on_releases("reply_lost", 0.2, 0.5),
+    "release-request-lost": _on_releases("request_lost", 0.2, 0.5),
+    "release-throttled": _delayed(_on_releases("throttle", 0.4, 0.8), 20 * SECOND, 2 * MINUTE),
+    "booking-garbled": _garbled_bookings,
+    "told-twice": _delayed(_all_day("duplicate", WAREHOUSES, 0.2, 0.6), SECOND, 5 * MINUTE),
+    "told-late-again": _delayed(_all_day("late_copy", WAREHOUSES, 0.2, 0.6), 2 * MINUTE, HOUR),
+    "scan-lost": _all_day("request_lost", ("carrier",), 0.3, 0.7),
     "latency": _latency,
     "partition": _partition,
     "hold": _hold,
@@ -232,7 +279,10 @@ DEFAULT_MENU: Mapping[str, Entry] = {
     "partner-crash": _on_host("crash", PARTNERS),
     "crash": _on_host("crash", ("integration",)),
     "crash-at-boundary": _crash_at,
+    "crash-often": _crash_often,
     "pause": _on_host("pause", ("integration",)),
+    "long-pause": _long_pause,
+    "overlap": _on_host("overlap", ("integration",)),
     "clock-skew": _skew,
     "db-locked": _on_database("db_locked"),
     "db-serialization": _on_database("db_serialization"),
@@ -246,6 +296,11 @@ DEFAULT_MENU: Mapping[str, Entry] = {
         20 * MINUTE,
     ),
     "stale-snapshot": _on_host("stale_snapshot", NODES),
+    "batch-missing": _at_work("batch_missing", ("threepl",), strength=lambda draw: draw.number("strength", 0.2, 0.8)),
+    "batch-twice": _at_work("batch_twice", ("threepl",), strength=lambda draw: draw.number("strength", 0.2, 0.8)),
+    "batch-disordered": _at_work(
+        "batch_disordered", ("threepl",), strength=lambda draw: draw.number("strength", 0.2, 0.8)
+    ),
     "missed-pickup": _at_work("missed_pickup", ("carrier",)),
 }
 """Faults that a correct integration survives with every check holding."""

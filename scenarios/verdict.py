@@ -30,6 +30,7 @@ CHECKS = Path(__file__).parent / "checks"
 MOST_COUNTEREXAMPLES = 10
 _FACT = "facts."
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+QUIET_NEEDS = ("yes", "no", "or still")
 
 Outcome: TypeAlias = Literal["holds", "violated", "inconclusive", "broken"]
 Value: TypeAlias = float | None
@@ -45,13 +46,15 @@ class VerdictError(ScenarioError):
 @dataclass(frozen=True)
 class CheckFile:
     """A check as written. `requires` are kinds of evidence, or facts as `facts.NAME`; `judges` is `target`, or
-    `simulators` for a self-check; `applies_when` says of a rare thing that a run may well lack, else empty.
+    `simulators` for a self-check; `applies_when` says of a rare thing that a run may well lack, else empty. One that
+    `needs_rest` can't judge while things move: quiet, or a world that stands still with orders open, will do.
     """
 
     name: str
     holds_when: str
     requires: tuple[str, ...]
     needs_quiet: bool
+    needs_rest: bool
     judges: str
     examined: str
     counterexamples: str
@@ -195,7 +198,13 @@ def judge(
             database.execute("PRAGMA disable_optimizer")
         prepare(database)
         missing = missing_evidence(directory, database)
-        results = tuple(run_check(database, check, missing, checks is not None) for check in chosen)
+        hidden = _hidden(database)
+        results = tuple(
+            _unobservable(check, hidden[check.name], checks is not None)
+            if check.name in hidden
+            else run_check(database, check, missing, checks is not None)
+            for check in chosen
+        )
         measured, failed = _measure_all(database, metrics, limits)
         seen = _seen(database) if effort.seen else ()
     except duckdb.Error as error:
@@ -237,10 +246,7 @@ def run_check(
     """
     lacks = [name for name in check.requires if name in missing]
     if lacks:
-        reason = f"not observable: the run has no {', '.join(lacks)}"
-        return CheckResult(
-            check.name, check.holds_when, "inconclusive", 0, 0, (), 0.0, check.judges, reason, False, demanded
-        )
+        return _unobservable(check, f"the run has no {', '.join(lacks)}", demanded)
     started = time.perf_counter()
     examined, violations = 0, 0
     rows: tuple[dict[str, Any], ...] = ()
@@ -249,6 +255,8 @@ def run_check(
     try:
         if check.needs_quiet and not _is_quiet(database):
             reason = "quiet never came"
+        elif check.needs_rest and not (_is_quiet(database) or _is_still(database)):
+            reason = "quiet never came, and things still moved"
         else:
             examined = _count(database, check.examined)
             violations, rows = _find(database, check.counterexamples)
@@ -263,6 +271,17 @@ def run_check(
     return CheckResult(
         check.name, check.holds_when, outcome, examined, violations, rows, seconds, check.judges, reason, True, decides
     )
+
+
+def _hidden(database: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Checks by which this target can't be judged, and why."""
+    rows = database.execute("SELECT subject, text FROM facts WHERE fact = 'unobservable' ORDER BY seq").fetchall()
+    return dict(rows)
+
+
+def _unobservable(check: CheckFile, reason: str, demanded: bool) -> CheckResult:
+    told = f"not observable: {reason}"
+    return CheckResult(check.name, check.holds_when, "inconclusive", 0, 0, (), 0.0, check.judges, told, False, demanded)
 
 
 def _choose(names: Sequence[str] | None) -> tuple[CheckFile, ...]:
@@ -282,6 +301,10 @@ def _seen(database: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
 
 def _is_quiet(database: duckdb.DuckDBPyConnection) -> bool:
     return _count(database, "SELECT 1 FROM facts WHERE fact = 'quiet_at_us'") > 0
+
+
+def _is_still(database: duckdb.DuckDBPyConnection) -> bool:
+    return _count(database, "SELECT 1 FROM facts WHERE fact = 'still_at_us'") > 0
 
 
 def _count(database: duckdb.DuckDBPyConnection, query: str) -> int:
@@ -394,11 +417,14 @@ def _read_check(file: Path) -> CheckFile:
     notes, marked, examined = before.partition("-- examined\n")
     if not found or not marked:
         raise VerdictError("a check has a query under `-- examined` and one under `-- counterexamples`", file=str(file))
+    if header["needs quiet"] not in QUIET_NEEDS:
+        raise VerdictError(f"needs quiet {header['needs quiet']!r}: write {', '.join(QUIET_NEEDS)}", file=str(file))
     return CheckFile(
         name=header["name"],
         holds_when=header["holds when"],
         requires=_kinds(file, header["requires"], facts=True),
         needs_quiet=header["needs quiet"] == "yes",
+        needs_rest=header["needs quiet"] == "or still",
         judges=header.get("judges", "target"),
         examined=_bare(examined),
         counterexamples=_bare(counterexamples),

@@ -11,11 +11,11 @@ WHERE kind IN ('short', 'release_rejected', 'release_cancelled');
 
 -- Which node a confirmed quantity was promised from, as the accepted releases show. Where more was released than
 -- confirmed, to several nodes, it was sourced again: then the first releases count, if none of them was given up before
--- they were complete; else nothing certain can be said.
+-- they were complete and nothing was waiting for stock, which may come before them; else nothing certain can be said.
 CREATE TABLE attributed AS
 WITH releases AS (
     SELECT
-        r.intent, r.sku, r.partner AS node, r.quantity, p.confirmed,
+        r.intent, r.sku, r.partner AS node, r.quantity, p.confirmed, p.backordered,
         sum(r.quantity) OVER whole AS released_in_all,
         count(DISTINCT r.partner) OVER whole AS node_count,
         sum(r.quantity) OVER so_far <= p.confirmed AND r.at_us < coalesce(e.at_us, r.at_us + 1) AS is_first
@@ -32,7 +32,7 @@ counted AS (
 )
 SELECT intent, sku, node, least(sum(quantity), any_value(confirmed))::BIGINT AS quantity
 FROM counted
-WHERE released_in_all <= confirmed OR node_count = 1 OR (is_first AND first_in_all = confirmed)
+WHERE released_in_all <= confirmed OR node_count = 1 OR (is_first AND first_in_all = confirmed AND backordered = 0)
 GROUP BY intent, sku, node;
 
 -- What clients wanted cancelled, and was not definitely refused, from the moment of asking.

@@ -102,7 +102,7 @@ told AS (
         target, lane, at_us, max(until_us) OVER so_far AS until_us, arg_max(at_us, until_us) OVER so_far AS told_us
     FROM (
         SELECT
-            target, lane, completed_at_us AS at_us, max(completed_at_us + retry_after_s * 1_000_000) AS until_us
+            target, lane, completed_at_us AS at_us, max(completed_at_us + (retry_after_s * 1_000_000 * (SELECT speed FROM pace))::BIGINT) AS until_us
         FROM sends
         WHERE outcome = 'answered' AND status IN (429, 503) AND retry_after_s > 0
         GROUP BY target, lane, completed_at_us

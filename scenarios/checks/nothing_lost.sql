@@ -2,13 +2,14 @@
 -- holds when: for each accepted line, shipped + cancelled + short + still waiting as a backorder = ordered, and short
 --   is covered by a partner's booking
 -- requires: operations, ledger, final
--- needs quiet: yes
+-- needs quiet: or still
 --
 -- Shipped is what the warehouses booked. Cancelled, short and waiting are what the order says at the end; the part of
 -- them that had been confirmed must be covered: by a short pick, a refusal or a cancellation in a partner's books, or
 -- by a cancellation that the client asked for and was not refused, no further than it was asked. A backorder waits
 -- uncovered: it was never confirmed. Where a node shipped what it had booked as cancelled or short, its two words count
--- once: by so much more may be accounted for than was ordered.
+-- once: by so much more may be accounted for than was ordered. Where quiet never came, yet no partner has booked
+-- anything for longer than any backoff, poll, wave or departure lasts, what is still open is lost: nobody will ship it.
 
 -- examined
 SELECT p.intent, p.line_no
@@ -65,7 +66,7 @@ lines AS (
         coalesce(c.missing, 0)
             + greatest(coalesce(c.cancelled, 0), least(coalesce(k.quantity, 0), p.ordered)) AS covered,
         coalesce(d.quantity, 0) AS contradicted,
-        o.intent IS NOT NULL AS was_read,
+        o.intent IS NOT NULL AND coalesce(o.status IN (200, 404), FALSE) AS was_read,
         f.intent IS NOT NULL AS exists_still
     FROM promises AS p
     LEFT JOIN asked AS a ON a.intent = p.intent AND a.line_no = p.line_no

@@ -6,6 +6,6 @@
 -- requires: operations
 -- yields: samples
 
-SELECT (completed_at_us - invoked_at_us) / 1e3 AS value, channel AS "group"
+SELECT (completed_at_us - invoked_at_us) / 1e3 / (SELECT speed FROM pace) AS value, channel AS "group"
 FROM operations
 WHERE operation = 'place_order' AND outcome = 'ok' AND NOT coalesce(replayed, FALSE)

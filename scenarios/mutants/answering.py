@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from sqlalchemy import bindparam, delete, select
 
-from integration.experience.idempotency import Idempotency, Kept
+from contracts.errors import ProblemError
+from integration.experience.idempotency import Idempotency, Kept, Work
 from integration.process.cancellation import Cancellation
 from integration.process.inventory import Inventory
 from integration.process.progress import Progress, Shipment
@@ -15,6 +17,7 @@ from integration.storage import Transaction
 from integration.storage.tables import idempotency, stock_deltas
 
 _HOURS_US = 4 * 3_600_000_000
+_TOO_MANY_LINES = 3
 _FINGERPRINT = select(idempotency.c.fingerprint).where(
     idempotency.c.scope == bindparam("scope"), idempotency.c.key == bindparam("key")
 )
@@ -29,6 +32,18 @@ class AnswersByKeyAlone(Idempotency):
         del print_of_request
         row = tx.one(_FINGERPRINT, {"scope": scope, "key": key})
         return None if row is None else super().find(tx, scope, key, row.fingerprint)
+
+
+class RefusesTooLate(Idempotency):
+    """Looks at the order once more when it is committed, and refuses what it finds too long."""
+
+    def run(self, scope: str, key: str, print_of_request: str, work: Work) -> Kept:
+        """As the product's; an order of several lines stands, and its client is told that it does not."""
+        kept = super().run(scope, key, print_of_request, work)
+        lines = orjson.loads(kept.body).get("lines") or ()
+        if kept.status == 201 and len(lines) >= _TOO_MANY_LINES:
+            raise ProblemError("invalid-request", f"an order has fewer than {_TOO_MANY_LINES} lines", pointer="/lines")
+        return kept
 
 
 class CancelsWithoutAsking(Cancellation):

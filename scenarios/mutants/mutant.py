@@ -14,7 +14,8 @@ class Mutant:
 
     `needs` says in words what must happen for it to show, `caught_by` names its own checks: any one of them catches it.
     `overrides` and `faults` change the scenario where the bug needs what others have no use for; the unmutated
-    integration is played under the same changes.
+    integration is played under the same changes. `aids` are faults that bring it out at once where no swarm has to find
+    it.
     """
 
     name: str
@@ -25,13 +26,15 @@ class Mutant:
     shows_with_one_order: bool = True
     overrides: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Mapping[str, Any], ...] = ()
+    aids: tuple[Mapping[str, Any], ...] = ()
 
-    def scenario(self, base: str, overrides: Mapping[str, str]) -> Scenario:
+    def scenario(self, base: str, overrides: Mapping[str, str], aided: bool = False) -> Scenario:
         """The scenario of that name or file with the mutant's changes, and then the caller's. Raises ScenarioError."""
         scenario = load(base, {**self.overrides, **overrides})
-        if not self.faults:
+        faults = (*self.faults, *(self.aids if aided else ()))
+        if not faults:
             return scenario
         plain = scenario.plain()
-        own = {fault["id"] for fault in self.faults}
+        own = {fault["id"] for fault in faults}
         kept = [fault for fault in plain.get("faults", []) if fault["id"] not in own]
-        return Scenario.from_plain({**plain, "faults": [*kept, *map(dict, self.faults)]})
+        return Scenario.from_plain({**plain, "faults": [*kept, *map(dict, faults)]})

@@ -27,6 +27,7 @@ _LOOK = select(
 )
 _TAKE = update(stock).where(*_HERE).values(reserved=stock.c.reserved + _QUANTITY)
 _FREE = update(stock).where(*_HERE).values(reserved=stock.c.reserved - _QUANTITY)
+_STOCKED = select(stock.c.node).where(stock.c.sku == bindparam("of_sku")).order_by(stock.c.node)
 _seen: ContextVar[Mapping[str, Mapping[str, int]]] = ContextVar("_seen")
 
 
@@ -70,6 +71,15 @@ class FreesOnTimeout(ReleaseFulfillment):
                 freed = [Move(line.line_no, line.sku, released=line.reserved) for line in lines]
                 move_fulfillment_lines(tx, self.desk, tx.one(FULFILLMENT, params), freed)
         return outcome
+
+
+class FreesElsewhere(Reservations):
+    """Gives back at the first other node what was reserved at this one."""
+
+    def free(self, tx: Transaction, node: str, sku: str, quantity: int) -> None:
+        """The reservation stays where it was, and another's is gone."""
+        others = [row.node for row in tx.rows(_STOCKED, {"of_sku": sku}) if row.node != node]
+        tx.execute(_FREE, {"at_node": others[0] if others else node, "of_sku": sku, "quantity": quantity})
 
 
 class FreesTwice(Progress):

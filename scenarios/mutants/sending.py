@@ -1,5 +1,6 @@
 """Bugs in the outbox and in who sends what it holds."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from integration.messaging.message import Message
 from integration.messaging.outbox import Outbox
 from integration.messaging.outcomes import ErrorClass, Outcome, Retry, Uncertain
 from integration.runtime import Clock
-from integration.storage import Transaction
+from integration.storage import DatabaseFailed, Transaction
 from integration.storage.tables import outbox
 
 _DAY_US = 86_400_000_000
@@ -51,9 +52,13 @@ class MarksBeforeSending(Dispatcher):
     """Marks a message done, then sends it; and takes the mark back where that did not work."""
 
     def _attempt(self, message: Message) -> Outcome:
-        self._mark(message, "done")
+        try:
+            self._mark(message, "done")
+        except DatabaseFailed as error:
+            return Uncertain(f"could not mark: {error}", error_class=ErrorClass.PLATFORM)
         outcome = super()._attempt(message)
-        self._mark(message, "ready")
+        with contextlib.suppress(DatabaseFailed):
+            self._mark(message, "ready")
         return outcome
 
     def _mark(self, message: Message, state: str) -> None:
@@ -94,10 +99,17 @@ class SendsLate(Dispatcher):
 
     def deliver(self, lane: Lane, message: Message) -> None:
         """As the product's, without a look at the clock."""
+        outcome = self._send(lane, message)
+        try:
+            self._settle(lane, message, outcome)
+        except DatabaseFailed as error:
+            self._set_back(lane, message, error)
+
+    def _send(self, lane: Lane, message: Message) -> Outcome:
         self._wait_for_admission(lane)
         outcome = self._attempt(message)
         self._observe(lane, message, outcome)
-        self._settle(lane, message, outcome)
+        return outcome
 
 
 class SendsInTurn(Dispatcher):
@@ -119,7 +131,10 @@ class SendsInTurn(Dispatcher):
             message = replace(message, attempts=message.attempts + 1, maybe_sent=True)
             self.clock.sleep(self.retry_policy.delay_us(str(message.message_id), message.attempts, outcome.after_us))
             outcome = self._try(lane, message)
-        self._settle(lane, message, outcome)
+        try:
+            self._settle(lane, message, outcome)
+        except DatabaseFailed as error:
+            self._set_back(lane, message, error)
 
     def _try(self, lane: Lane, message: Message) -> Outcome:
         self._wait_for_admission(lane)

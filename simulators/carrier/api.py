@@ -30,7 +30,7 @@ _PROBLEMS: dict[type[CarrierError], str] = {
 def create_app(carrier: Carrier) -> Flask:
     """The application of one carrier; making it begins a life of the host."""
     carrier.start()
-    app = create(carrier.name, "carrier", carrier.tokens.check, carrier.limit)
+    app = create(carrier.name, "carrier", carrier.tokens.check, carrier.limit, keys=carrier.keys)
     handlers = _Handlers(carrier)
     for method, rule, handler in (
         ("POST", "/rates", handlers.rates),

@@ -23,6 +23,8 @@ from simulators.partnerkit import (
     Desk,
     DeskSettings,
     Duration,
+    Keys,
+    KeySettings,
     Ledger,
     Pace,
     Profile,
@@ -86,6 +88,7 @@ class CarrierProfile(Profile):
     express: TariffSettings
     desk: DeskSettings
     quota: LimitSettings | None = None
+    keys: KeySettings = KeySettings()
     read: Pace
     label: Pace
     void: Pace
@@ -125,6 +128,7 @@ class Carrier:
         self.desk = Desk(world, name, profile.desk)
         self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
         self.limit = RateLimit(world, profile.quota, name)
+        self.keys = Keys(world, name, profile.keys)
         self.webhooks = Webhooks(world, name, profile.webhooks, self.ledger)
         self._memory = Memory(world, name)
         self.scans = 0
@@ -134,6 +138,7 @@ class Carrier:
     def start(self) -> None:
         """Begin a life of the host. After a crash: what is booked stands, undelivered webhooks are taken up again."""
         self.desk.restart()
+        self.keys.restart()
         self._writes_in_work = 0
         self.webhooks.resume()
 

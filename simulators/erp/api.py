@@ -23,6 +23,7 @@ from simulators.erp.model import (
     SalesOrder,
     ShippedLine,
     TaxRate,
+    TooMuchMoney,
     UnknownCustomer,
     UnknownLine,
     UnknownSku,
@@ -31,6 +32,7 @@ from simulators.erp.model import (
 )
 from simulators.erp.process import Erp
 from simulators.partnerkit import correlation_id, create, paged
+from simulators.partnerkit.requests import by_number
 
 _PROBLEMS: dict[type[ErpError], str] = {
     UnknownCustomer: "unknown-customer",
@@ -39,13 +41,14 @@ _PROBLEMS: dict[type[ErpError], str] = {
     NotFound: "not-found",
     WrongReference: "conflicting-state",
     QuantityExceeded: "quantity-exceeded",
+    TooMuchMoney: "invalid-request",
 }
 
 
 def create_app(erp: Erp) -> Flask:
     """The application of one ERP; making it begins a life of the host."""
     erp.start()
-    app = create(erp.name, "erp", erp.tokens.check, erp.limit, open_paths=("/oauth/token",))
+    app = create(erp.name, "erp", erp.tokens.check, erp.limit, open_paths=("/oauth/token",), keys=erp.keys)
     handlers = _Handlers(erp)
     for method, rule, handler in (
         ("POST", "/oauth/token", handlers.token),
@@ -103,7 +106,7 @@ class _Handlers:
                 line["confirmed"],
                 line["backordered"],
             )
-            for line in asked["lines"]
+            for line in by_number(asked["lines"]).values()
         )
         command = BookOrder(
             asked["order_id"],
@@ -128,7 +131,10 @@ class _Handlers:
     def change_order(self, erp_order_id: str) -> Response:
         asked = body()
         order = self._order_of(erp_order_id, asked)
-        lines = [LineChange(line["line_no"], line["backordered"], line["cancelled"]) for line in asked["lines"]]
+        lines = [
+            LineChange(line["line_no"], line["backordered"], line["cancelled"])
+            for line in by_number(asked["lines"]).values()
+        ]
         return reply(_order(self.erp.change_order(order, asked["change_id"], asked["reason"], lines, correlation_id())))
 
     def confirm_shipment(self) -> Response:

@@ -10,12 +10,16 @@ base units (EA), tax rates basis points. What a caller gets wrong is one of::
     ├── NotFound           no such sales order or shipment
     ├── WrongReference     the sales order belongs to another customer or reference
     ├── QuantityExceeded   more shipped or cancelled than is open
+    ├── TooMuchMoney       a sum beyond what the books can keep
     └── DuplicateOrder     refused by policy; carries the order that stands
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+MOST_MONEY_MINOR = 1_000_000_000_000_000
+"""The largest sum of money that the wire can say."""
 
 
 class ErpError(Exception):
@@ -44,6 +48,10 @@ class WrongReference(ErpError):
 
 class QuantityExceeded(ErpError):
     """More shipped or cancelled than is open."""
+
+
+class TooMuchMoney(ErpError):
+    """A sum beyond what the books can keep."""
 
 
 class DuplicateOrder(ErpError):
@@ -309,6 +317,7 @@ class Books:
         if customer is None or customer.status == "closed":
             raise UnknownCustomer(f"no open customer {command.customer_id!r}")
         order = self._new_order(command, erp_order_id, now_us)
+        _refuse_too_much(order, customer)
         self.orders[erp_order_id] = order
         self._by_reference.setdefault(reference, []).append(order)
         customer.credit_exposure_minor += order.exposure_minor
@@ -438,6 +447,18 @@ def changed_since(rows: Iterable[Customer | Item | Price | TaxRate], since_us: i
     if since_us is None:
         return list(rows)
     return [row for row in rows if row.updated_at_us >= since_us]
+
+
+def _refuse_too_much(order: SalesOrder, customer: Customer) -> None:
+    """Every invoice of the order and the customer's exposure must stay within what a sum of money may be."""
+    billed = [_invoice_line(line, line.quantity) for line in order.lines.values()]
+    most = sum(line.net_minor + line.tax_minor for line in billed)
+    exposure = customer.credit_exposure_minor + order.exposure_minor
+    if max(most, exposure) > MOST_MONEY_MINOR:
+        raise TooMuchMoney(
+            f"order {order.order_reference!r} would come to {most} and the exposure of {order.customer_id} to"
+            f" {exposure} minor units: at most {MOST_MONEY_MINOR} can be kept"
+        )
 
 
 def _invoice_line(line: SalesOrderLine, quantity: int) -> InvoiceLine:

@@ -23,6 +23,8 @@ from simulators.partnerkit import (
     Desk,
     DeskSettings,
     Duration,
+    Keys,
+    KeySettings,
     Ledger,
     Pace,
     Profile,
@@ -53,6 +55,7 @@ class ErpProfile(Profile):
     pages: PageSettings = PageSettings()
     desk: DeskSettings
     quota: LimitSettings | None = None
+    keys: KeySettings = KeySettings()
     read: Pace
     create: Pace
     change: Pace
@@ -81,12 +84,14 @@ class Erp:
             world, name, credentials or DEFAULT_CREDENTIALS, profile.token_lifetime, profile.stale_token
         )
         self.limit = RateLimit(world, profile.quota, name)
+        self.keys = Keys(world, name, profile.keys)
         self._memory = Memory(world, name)
         self._writes_in_work = 0
 
     def start(self) -> None:
         """Begin a life of the host. After a crash: whoever was being served is gone; what is booked stands."""
         self.desk.restart()
+        self.keys.restart()
         self._writes_in_work = 0
 
     @contextmanager
@@ -112,6 +117,7 @@ class Erp:
     ) -> SalesOrder:
         """The sales order after a change; a change that was booked before changes nothing again."""
         with self._writing(self.profile.change, "erp-change", change_id, lines=len(lines)):
+            was_void = is_void(order)
             for line in self.books.change_order(order, change_id, lines, self.world.now_us()):
                 self.ledger.book(
                     "order_changed",
@@ -125,7 +131,7 @@ class Erp:
                     status=order.status.value,
                     correlation_id=correlation_id,
                 )
-            if is_void(order) and order.changes[-1] == change_id:
+            if is_void(order) and not was_void:
                 self._enter_void(order, reason, correlation_id)
         return order
 

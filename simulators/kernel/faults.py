@@ -31,6 +31,8 @@ Kinds on a host, for their window:
   crash          its tasks end where they stand, open transactions roll back; at the window's end it starts again. With
                  `at` it crashes at the transaction boundaries selected and starts again `delay_us` later
   pause          its tasks make no progress until the window ends, then go on as if nothing had been
+  overlap        a second instance of it is started, as in a deployment: new requests go to that one, while the first
+                 goes on with what it has in hand until the window ends
   clock_skew     its clock is off by `delay_us`, which may be negative
   db_locked      a write transaction cannot begin
   db_serialization  a transaction fails at its commit and is rolled back
@@ -47,10 +49,14 @@ Kinds on a host that the partner plays, when it asks for them:
   dedupe_expired        references older than `delay_us` are not recognized
   missed_pickup         parcels are collected `delay_us` late, a day unless given
   subscription_dropped  at the window's start every subscription is forgotten
+  batch_missing         this share of polls for changes is answered with no rows, though there are some
+  batch_twice           this share of polls is answered with the rows of the last answer that had any
+  batch_disordered      this share of polls is answered with the rows in reverse
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,14 +69,16 @@ EDGE_KINDS = (
     "hold", "partition", "error_after", "schema_drift", *REPLACING_KINDS, *WEBHOOK_KINDS,
 )  # fmt: skip
 TRANSACTION_KINDS = ("db_locked", "db_serialization", "db_ack_lost")
-PROCESS_KINDS = ("pause", "clock_skew", *TRANSACTION_KINDS)
+PROCESS_KINDS = ("pause", "overlap", "clock_skew", *TRANSACTION_KINDS)
+BATCH_KINDS = ("batch_missing", "batch_twice", "batch_disordered")
 HOST_KINDS = (
     "outage", "frozen", "crash", *PROCESS_KINDS, "slowdown", "short_pick", "rate_limit", "partial_shipment",
     "ship_after_cancel", "cycle_count", "backdated_adjustment", "stale_snapshot", "dedupe_expired", "missed_pickup",
-    "subscription_dropped",
+    "subscription_dropped", *BATCH_KINDS,
 )  # fmt: skip
 BOUNDARIES = ("begin", "commit", "after_commit")
 DRIFTS = ("added", "missing", "retyped")
+CLOCKS = ("business", "protocol")
 FOREVER_US = 2**62
 DOWN_US = 30_000_000
 """How long a host stays down after a crash at a transaction boundary, unless the fault says."""
@@ -87,7 +95,8 @@ class Fault:
     `nth` counts matching exchanges (or transaction boundaries) from 1; `every` strikes each n-th, at most `limit` times
     (0: no limit); `share` strikes by keyed chance; `keys` strikes exchanges by their Idempotency-Key, webhook-id or
     path, or the one that a strike's detail names; `sticky` strikes every further attempt of what it struck. `at` is the
-    boundary of a crash; `drift` and `field` are for schema_drift, an empty field is chosen by chance.
+    boundary of a crash; `drift` and `field` are for schema_drift, an empty field is chosen by chance. `clock` says in
+    which time its window and its delay are: business, or protocol (simulators/kernel/protocol.py).
     """
 
     id: str
@@ -113,6 +122,7 @@ class Fault:
     at: str = ""
     drift: str = "added"
     field: str = ""
+    clock: str = "business"
 
     def __post_init__(self) -> None:
         if self.kind not in EDGE_KINDS + HOST_KINDS:
@@ -125,6 +135,8 @@ class Fault:
             raise ValueError(f"fault {self.id!r} strikes at {self.at!r}: only a crash does, at one of {BOUNDARIES}")
         if self.drift not in DRIFTS:
             raise ValueError(f"fault {self.id!r} has unknown drift {self.drift!r}: use one of {DRIFTS}")
+        if self.clock not in CLOCKS:
+            raise ValueError(f"fault {self.id!r} has unknown clock {self.clock!r}: use one of {CLOCKS}")
 
     @property
     def aim(self) -> str:
@@ -181,11 +193,11 @@ class Selector:
             self._stuck[key[:-1]] = True
         return True
 
-    def fits(self, now_us: int, method: str, route: str, event: str) -> bool:
+    def fits(self, world: "World", method: str, route: str, event: str) -> bool:
         """Whether the fault is meant for such an exchange, now."""
         fault = self.fault
         return (
-            fault.from_us <= now_us < fault.to_us
+            _holds(world, fault)
             and (not fault.method or fault.method == method)
             and (not fault.route or fault.route == route)
             and (not fault.event or fault.event == event)
@@ -201,6 +213,9 @@ class Faults:
         self.healed = False
         self.afflicted = frozenset(fault.host for fault in plan if fault.host)
         self._felt: dict[str, bool] = {}
+        self._actions: dict[tuple[str, str], list[Callable[[Fault], None]]] = {}
+        self._begins: dict[str, Callable[[str], None]] = {}
+        self._ends: dict[str, Callable[[str], None]] = {}
         self._by_edge: dict[tuple[str, str], list[Selector]] = {}
         self._by_sender: dict[tuple[str, str], list[Selector]] = {}
         self._by_host: dict[tuple[str, str], list[Fault]] = {}
@@ -226,36 +241,80 @@ class Faults:
     def arm(self) -> None:
         """Write the plan to evidence, once, at the start."""
         for fault in self.plan:
-            self._world.evidence.row(
-                "faults",
-                fault=fault.id,
-                kind=fault.kind,
-                target=fault.aim,
-                event="window",
-                from_us=max(fault.from_us, self._world.starts_at_us),
-                to_us=None if fault.to_us >= FOREVER_US else fault.to_us,
-            )
+            self._note(fault, max(fault.from_us, self._world.starts_at_us), fault.to_us)
 
-    def schedule(
-        self,
-        crash: Callable[[str], None],
-        restart: Callable[[str], None],
-        pause: Callable[[str], None],
-        resume: Callable[[str], None],
-    ) -> None:
-        """Arrange for each planned crash and pause; the network does the work."""
-        for (kind, host), faults in self._by_host.items():
-            if kind not in ("crash", "pause"):
+    def add(self, fault: Fault) -> None:
+        """Put one more fault into the plan while the world runs. ValueError when its id is taken or all is healed."""
+        if self.healed:
+            raise ValueError(f"fault {fault.id!r} comes too late: every fault of this world has been healed")
+        if any(one.id == fault.id for one in self.plan):
+            raise ValueError(f"there is a fault {fault.id!r} already: give this one another id")
+        world = self._world
+        self.plan = (*self.plan, fault)
+        if fault.host:
+            self.afflicted |= {fault.host}
+        self._file(fault)
+        lasts_us = fault.to_us - _now_us(world, fault)
+        ends_us = world.now_us() + lasts_us if fault.to_us < FOREVER_US else FOREVER_US
+        self._note(fault, world.now_us(), ends_us)
+        if fault.boundary:
+            return
+        actions = self._actions.get((fault.kind, fault.host), [])
+        begin = self._begins.get(fault.kind)
+        for action in actions if begin is None else [_on_host(begin)]:
+            self._at(fault, fault.from_us, partial(self._begin, fault, action))
+        self._end_later(fault)
+
+    def remove(self, fault_id: str) -> Fault:
+        """End one fault now: what it took down starts again. KeyError when no fault has this id."""
+        fault = next((one for one in self.plan if one.id == fault_id), None)
+        if fault is None:
+            raise KeyError(fault_id)
+        self.plan = tuple(one for one in self.plan if one is not fault)
+        filed = (self._by_edge, self._by_sender, self._by_boundary)
+        for selectors in (selectors for kind in filed for selectors in kind.values()):
+            selectors[:] = [one for one in selectors if one.fault is not fault]
+        for faults in self._by_host.values():
+            faults[:] = [one for one in faults if one is not fault]
+        end = self._ends.get(fault.kind)
+        if end is not None and not fault.boundary:
+            end(fault.host)
+        return fault
+
+    def _note(self, fault: Fault, from_us: int, to_us: int) -> None:
+        """Write a window to evidence, in business time."""
+        self._world.evidence.row(
+            "faults",
+            fault=fault.id,
+            kind=fault.kind,
+            target=fault.aim,
+            event="window",
+            from_us=from_us,
+            to_us=None if to_us >= FOREVER_US else to_us,
+        )
+
+    def schedule(self, begins: dict[str, Callable[[str], None]], ends: dict[str, Callable[[str], None]]) -> None:
+        """Arrange for each planned fault of these kinds, such as a crash; the network does the work, and ends it."""
+        self._begins, self._ends = begins, ends
+        for (kind, _), faults in self._by_host.items():
+            begin = self._begins.get(kind)
+            if begin is None:
                 continue
-            begin, end = (crash, restart) if kind == "crash" else (pause, resume)
-            self.when(kind, host, lambda _fault, begin=begin, host=host: begin(host))  # type: ignore[misc]
             for fault in faults:
-                self._at(fault.to_us, lambda end=end, host=host: end(host))  # type: ignore[misc]
+                self._at(fault, fault.from_us, partial(self._begin, fault, _on_host(begin)))
+            for fault in faults:
+                self._end_later(fault)
 
     def when(self, kind: str, host: str, action: Callable[[Fault], None]) -> None:
-        """Have `action(fault)` called when each planned fault of this kind on a host begins; that is its strike."""
+        """Have `action(fault)` called when each fault of this kind on a host begins; that is its strike."""
+        self._actions.setdefault((kind, host), []).append(action)
         for fault in self._by_host.get((kind, host), ()):
-            self._at(fault.from_us, lambda fault=fault: self._begin(fault, action))  # type: ignore[misc]
+            self._at(fault, fault.from_us, partial(self._begin, fault, action))
+
+    def _end_later(self, fault: Fault) -> None:
+        end = self._ends.get(fault.kind)
+        if end is not None and fault.to_us < FOREVER_US:
+            self._at(fault, fault.to_us, lambda: end(fault.host))
 
     def on_edge(self, source: str, target: str) -> list[Selector] | None:
         """The selectors on an edge, or None: the fast way out for every edge without faults."""
@@ -274,13 +333,12 @@ class Faults:
         """The faults that strike this leg of this exchange, each written to evidence. `size` of its body, in bytes."""
         if self.healed:
             return []
-        now = self._world.now_us()
         struck = []
         for selector in selectors:
             fault = selector.fault
             if (
                 selector.reply == reply
-                and selector.fits(now, method, route, event)
+                and selector.fits(self._world, method, route, event)
                 and (size > 0 or fault.kind != "garbled")
                 and selector.takes(self._world, key)
             ):
@@ -292,11 +350,10 @@ class Faults:
         """The faults of these kinds that the sender of a webhook must play on it."""
         if self.healed:
             return []
-        now = self._world.now_us()
         struck = []
         for selector in self._by_sender.get((source, target), ()):
             fault = selector.fault
-            fits = fault.kind in kinds and selector.fits(now, "POST", fault.route, event)
+            fits = fault.kind in kinds and selector.fits(self._world, "POST", fault.route, event)
             if fits and selector.takes(self._world, (event, *key)):
                 self.record(fault, _words((event, *key)))
                 struck.append(fault)
@@ -307,11 +364,10 @@ class Faults:
         selectors = self._by_boundary.get((host, place))
         if selectors is None or self.healed:
             return []
-        now = self._world.now_us()
         struck = []
         for selector in selectors:
             fault = selector.fault
-            if fault.from_us <= now < fault.to_us and selector.takes(self._world, (place, *key)):
+            if _holds(self._world, fault) and selector.takes(self._world, (place, *key)):
                 self.record(fault, _words((place, *key)))
                 struck.append(fault)
         return struck
@@ -324,9 +380,8 @@ class Faults:
         """The fault of this kind that now holds on a host, if any."""
         if self.healed:
             return None
-        now = self._world.now_us()
         for fault in self._by_host.get((kind, host), ()):
-            if fault.from_us <= now < fault.to_us:
+            if _holds(self._world, fault):
                 return fault
         return None
 
@@ -365,18 +420,41 @@ class Faults:
             detail=detail,
         )
 
+    def lasting_us(self, fault: Fault, delay_us: int) -> int:
+        """A delay of a fault, in protocol time."""
+        return delay_us if fault.clock == "protocol" else self._world.protocol.span_us(delay_us)
+
+    def left_us(self, fault: Fault) -> int:
+        """How long a fault still holds, in protocol time."""
+        return self.lasting_us(fault, fault.to_us - _now_us(self._world, fault))
+
     def heal(self) -> None:
         """End every fault. What is down, paused, held or frozen goes on at its own time."""
         self.healed = True
 
     def _begin(self, fault: Fault, action: Callable[[Fault], None]) -> None:
-        if not self.healed:
+        if not self.healed and any(one is fault for one in self.plan):
             self.record(fault, fault.kind)
             action(fault)
 
-    def _at(self, moment_us: int, action: Callable[[], None]) -> None:
+    def _at(self, fault: Fault, moment_us: int, action: Callable[[], None]) -> None:
         world = self._world
-        world.env.timeout(max(0, moment_us - world.now_us())).callbacks.append(lambda _event: action())
+        is_protocol = fault.clock == "protocol"
+        left_us = max(0, moment_us - _now_us(world, fault))
+        event = world.protocol.timeout(left_us) if is_protocol else world.env.timeout(left_us)
+        event.callbacks.append(lambda _event: action())
+
+
+def _on_host(begin: Callable[[str], None]) -> Callable[[Fault], None]:
+    return lambda fault: begin(fault.host)
+
+
+def _now_us(world: "World", fault: Fault) -> int:
+    return world.protocol.now_us() if fault.clock == "protocol" else world.now_us()
+
+
+def _holds(world: "World", fault: Fault) -> bool:
+    return fault.from_us <= _now_us(world, fault) < fault.to_us
 
 
 def _words(key: tuple[object, ...]) -> str:

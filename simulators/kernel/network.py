@@ -12,9 +12,10 @@ may be struck by faults. A client that times out does not stop the server: the w
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 from wsgiref.types import WSGIApplication
 
@@ -22,20 +23,73 @@ import simpy
 
 from simulators.kernel.faults import REPLACING_KINDS, Fault, Selector
 from simulators.kernel.tampering import Answer, drifted, garbled, put_in_place, tail_us, with_body
-from simulators.kernel.tasks import KernelError, Life, Task
+from simulators.kernel.tasks import KernelError, Life
 
 if TYPE_CHECKING:
     from simulators.kernel.world import World
 
-__all__ = ["Answer", "Network"]
+__all__ = ["Answer", "Errand", "Network", "Visit"]
 
 LATE_COPY_US = 3 * 3_600_000_000
 _EVENT_TYPE = re.compile(rb'"type"\s*:\s*"([a-z_.]+)"')
+REAL_LEG_US = 20_000
+"""What a `latency` fault takes a leg for where the real network carries it, and its own latency can't be stretched."""
 _PROBLEM_TYPE = re.compile(rb'"type"\s*:\s*"(?:urn:peakproof:problem:)?([^"]+)"')
 
 
+class Caller(Protocol):
+    """Whoever waits for an exchange: a task, or a visit from outside of the world."""
+
+    def resume(self, event: simpy.Event | None) -> None:
+        """The exchange has ended; called in the hub."""
+        ...
+
+
+class Visit:
+    """An exchange whose caller is outside of the world. `on_end` is called in the hub, once."""
+
+    __slots__ = ("_exchange", "_network", "_on_end")
+
+    def __init__(self, network: "Network", exchange: "_Exchange", on_end: Callable[["Visit"], None]) -> None:
+        self._network = network
+        self._exchange = exchange
+        self._on_end = on_end
+
+    @property
+    def outcome(self) -> str:
+        """answered, refused, reset or timeout; empty while it is under way."""
+        return self._exchange.outcome
+
+    @property
+    def answer(self) -> Answer | None:
+        return self._exchange.answer
+
+    def resume(self, _event: simpy.Event | None) -> None:
+        self._on_end(self)
+
+    def give_up(self) -> None:
+        """The caller has gone. The server goes on."""
+        self._network.give_up(self._exchange)
+
+
+@dataclass(frozen=True)
+class Errand:
+    """An exchange for a real server. `done` takes its answer, or None and how it failed: refused, reset, or nothing
+    when no answer came in time. It must be called in the hub."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    timeout_us: int
+    done: Callable[[Answer | None, str], None]
+
+
+Carry = Callable[[Errand], None]
+
+
 class _Host:
-    __slots__ = ("app", "before_crash", "environ", "factory", "foreign", "life", "name", "routes")
+    __slots__ = ("app", "before_crash", "carry", "environ", "factory", "foreign", "life", "name", "older", "routes")
 
     def __init__(
         self,
@@ -47,6 +101,7 @@ class _Host:
     ) -> None:
         self.name = name
         self.foreign = foreign
+        self.carry: Carry | None = None
         self.environ: dict[str, Any] = {
             "SCRIPT_NAME": "",
             "SERVER_NAME": name,
@@ -63,6 +118,7 @@ class _Host:
         self.app: WSGIApplication | None = None
         self.life = Life(name)
         self.before_crash: list[Callable[[], None]] = []
+        self.older: list[tuple[Life, list[Callable[[], None]]]] = []
         self.routes: dict[tuple[str, int], list[tuple[list[str], str]]] = {}
         for method, template in routes:
             parts = template.split("/")
@@ -81,9 +137,32 @@ class _Exchange:
     """One call in the making, from the caller's side and the server's."""
 
     __slots__ = (
-        "answer", "arrived_at_us", "attempt", "client", "completed_at_us", "copy", "correlation_id", "event_type",
-        "fault", "handled_at_us", "header_environ", "key", "method", "outcome", "path", "problem", "request_bytes",
-        "response_latency_us", "route", "scripted", "selectors", "sent_at_us", "served", "source", "target",
+        "answer",
+        "arrived_at_us",
+        "attempt",
+        "client",
+        "completed_at_us",
+        "copy",
+        "correlation_id",
+        "event_type",
+        "fault",
+        "handled_at_us",
+        "header_environ",
+        "key",
+        "method",
+        "outcome",
+        "path",
+        "problem",
+        "remote",
+        "request_bytes",
+        "response_latency_us",
+        "route",
+        "scripted",
+        "selectors",
+        "sent_at_us",
+        "served",
+        "source",
+        "target",
     )  # fmt: skip
 
     def __init__(self, source: str, target: str, method: str, path: str) -> None:
@@ -91,7 +170,7 @@ class _Exchange:
         self.target = target
         self.method = method
         self.path = path
-        self.client: Task | None = None
+        self.client: Caller | None = None
         self.answer: Answer | None = None
         self.arrived_at_us: int | None = None
         self.handled_at_us: int | None = None
@@ -112,11 +191,12 @@ class _Exchange:
         self.response_latency_us = 0
         self.selectors: list[Selector] | None = None
         self.scripted: Answer | None = None
+        self.remote: tuple[str, Mapping[str, str], int] | None = None  # url, headers, time-out of one that goes outside
 
 
 _SHARED_BY_COPIES = (
     "header_environ", "key", "correlation_id", "event_type", "route", "attempt", "request_bytes", "sent_at_us",
-    "response_latency_us",
+    "response_latency_us", "remote",
 )  # fmt: skip
 
 
@@ -132,6 +212,9 @@ class Network:
         self._open: dict[int, _Exchange] = {}
         self._header_names: dict[str, str] = {}
         self._armed = False
+        self._outside: _Host | None = None
+        self.forgiving = False
+        """Whether a failing handler of any host is answered 500 and logged, as a foreign one's is."""
 
     def attach(
         self,
@@ -154,7 +237,39 @@ class Network:
         self._begin(entry, first=True)
         if not self._armed:
             self._armed = True
-            self._world.faults.schedule(self.crash, self.restart, self.pause, self.resume)
+            self._world.faults.schedule(
+                {"crash": self.crash, "pause": self.pause, "overlap": self.overlap},
+                {"crash": self.restart, "pause": self.resume, "overlap": self.retire},
+            )
+
+    def open_outwards(self, host: str, carry: Carry, routes: Sequence[tuple[str, str]] = ()) -> None:
+        """Let whatever is not on the network be reached by `carry`. To faults and evidence all of it is one `host`."""
+        self._outside = _Host(host, _nobody, routes, _Errors(self._world, host), foreign=True)
+        self._outside.app = _nobody()
+        self._outside.carry = carry
+
+    def name_of(self, url: str) -> str:
+        """The host that a URL leads to, by the name that faults and evidence know it by."""
+        target, _ = _split_url(url)
+        return self._outside.name if self._outside is not None and target not in self._hosts else target
+
+    def visit(
+        self,
+        source: str,
+        target: str,
+        method: str,
+        path: str,
+        header_environ: dict[str, str],
+        body: bytes,
+        on_end: Callable[[Visit], None],
+    ) -> Visit:
+        """One exchange for a caller outside of the world, from the hub. `header_environ` names headers as WSGI does; a
+        time-out is the caller's own: `Visit.give_up`."""
+        exchange = _Exchange(source, target, method, path)
+        exchange.header_environ = header_environ
+        exchange.client = visit = Visit(self, exchange, on_end)
+        self._send_off(exchange, self._hosts[target], body, at_once=True)
+        return visit
 
     def life(self, host: str) -> Life | None:
         """The present life of a host; None for a name that is only a client."""
@@ -171,19 +286,19 @@ class Network:
         """One exchange, from inside a task. `timeout_us` counts from now to the whole answer."""
         world = self._world
         target, path = _split_url(url)
-        host = self._hosts.get(target)
+        host = self._hosts.get(target) or self._outside
         if host is None:
             raise ConnectionRefusedError(f"no host {target!r} on the network: {method} {url}")
-        exchange = _Exchange(source, target, method, path)
+        exchange = _Exchange(source, host.name, method, path)
         exchange.client = world.tasks.running()
-        request_us = self._describe(exchange, host, headers, body)
-        selectors = exchange.selectors
-        if selectors is not None:
-            request_us, body = self._strike_request(exchange, selectors, host, body, request_us)
-        if request_us >= 0:
-            self._after(request_us, lambda _event: self._arrive(exchange, host, body))
-        timer = world.env.timeout(timeout_us)
-        timer.callbacks.append(lambda _event: self._give_up(exchange))
+        names, environ = self._header_names, exchange.header_environ
+        for name, value in headers.items():
+            environ[names.get(name) or self._learn_header(name)] = value
+        if host.carry is not None:
+            exchange.remote = (url, headers, timeout_us)
+        self._send_off(exchange, host, body)
+        timer = world.protocol.timeout(timeout_us)
+        timer.callbacks.append(lambda _event: self.give_up(exchange))
         world.tasks.park()
         if timer.callbacks:
             timer.callbacks.clear()  # what was answered must not be kept until its time-out would have been
@@ -192,8 +307,29 @@ class Network:
             return exchange.answer
         raise _error_of(exchange, timeout_us)
 
+    def overlap(self, host: str) -> None:
+        """Start a second life of a host beside the one it has: new requests go to the new one, while the older one goes
+        on with its own work until it is retired. A host that is down stays so."""
+        entry = self._hosts[host]
+        if entry.app is not None:
+            entry.older.append((entry.life, entry.before_crash))
+            entry.before_crash = []
+            entry.life = Life(host, entry.life.number + 1)
+            entry.life.paused = entry.older[-1][0].paused
+            self._begin(entry, first=False)
+
+    def retire(self, host: str) -> None:
+        """End the older lives of a host where they stand; the newest one goes on."""
+        entry = self._hosts[host]
+        older, entry.older = entry.older, []
+        for life, actions in older:
+            life.ended = True
+            for action in actions:
+                action()
+
     def crash(self, host: str) -> None:
         """End every task of a host where it stands; its callers see their connections break."""
+        self.retire(host)
         entry = self._hosts[host]
         entry.life.ended = True
         actions, entry.before_crash = entry.before_crash, []
@@ -217,15 +353,21 @@ class Network:
 
     def pause(self, host: str) -> None:
         """Stop every task of a host where it waits, and let nothing new begin there."""
-        self._hosts[host].life.paused = True
+        for life in self._lives(host):
+            life.paused = True
 
     def resume(self, host: str) -> None:
         """Let a paused host go on: what would have gone on meanwhile does so now, in that order."""
-        life = self._hosts[host].life
-        life.paused = False
-        stalled, life.stalled = life.stalled, []
-        for go_on in stalled:
-            go_on()
+        for life in self._lives(host):
+            life.paused = False
+            stalled, life.stalled = life.stalled, []
+            for go_on in stalled:
+                go_on()
+
+    def _lives(self, host: str) -> list[Life]:
+        """The lives of a host that go on, the oldest first."""
+        entry = self._hosts[host]
+        return [*(life for life, _ in entry.older), entry.life]
 
     def restart(self, host: str) -> None:
         """Start a crashed host anew."""
@@ -237,6 +379,16 @@ class Network:
     def contain(self, host: str, function: Callable[..., object]) -> Callable[..., object]:
         """A function for a task of that host: as it is, or for a foreign host with its failure kept to that task."""
         return partial(self._contained, self._hosts[host], function) if self._hosts[host].foreign else function
+
+    def hang_up(self) -> None:
+        """Break the connection of every caller outside of the world."""
+        for exchange in list(self._open.values()):
+            if isinstance(exchange.client, Visit):
+                self._complete(exchange, "reset")
+
+    def visits(self) -> int:
+        """How many callers outside of the world wait for an answer that will come."""
+        return sum(isinstance(one.client, Visit) and not (one.served or one.outcome) for one in self._open.values())
 
     def close(self) -> None:
         """Write the exchanges that never ended to evidence. Call once, at the end of the run."""
@@ -274,13 +426,21 @@ class Network:
         where = f"{self._world.tasks.running().name}: "
         host.environ["wsgi.errors"].write(where + "".join(traceback.format_exception(error)))
 
-    def _describe(self, exchange: _Exchange, host: _Host, headers: Mapping[str, str], body: bytes) -> int:
+    def _send_off(self, exchange: _Exchange, host: _Host, body: bytes, at_once: bool = False) -> None:
+        """The request leg, as far as faults let it; `at_once` from the hub, where a leg without latency is no event."""
+        request_us = self._describe(exchange, host, body)
+        selectors = exchange.selectors
+        if selectors is not None:
+            request_us, body = self._strike_request(exchange, selectors, host, body, request_us)
+        if request_us == 0 and at_once:
+            self._arrive(exchange, host, body)
+        elif request_us >= 0:
+            self._after(request_us, lambda _event: self._arrive(exchange, host, body))
+
+    def _describe(self, exchange: _Exchange, host: _Host, body: bytes) -> int:
         """Fill in what names this exchange, and draw its latencies; returns the request leg's."""
         world = self._world
-        names = self._header_names
         environ = exchange.header_environ
-        for name, value in headers.items():
-            environ[names.get(name) or self._learn_header(name)] = value
         exchange.key = key = environ.get("HTTP_IDEMPOTENCY_KEY") or environ.get("HTTP_WEBHOOK_ID", "")
         exchange.correlation_id = environ.get("HTTP_TRACEPARENT", "")[3:35]
         if environ.get("CONTENT_TYPE") == "application/cloudevents+json":
@@ -310,8 +470,8 @@ class Network:
         for fault in self._strikes(exchange, selectors, False, len(body)):
             exchange.fault = fault.id
             if fault.kind == "latency":
-                leg_us = round(leg_us * fault.strength)
-                exchange.response_latency_us = round(exchange.response_latency_us * fault.strength)
+                leg_us = self._stretched_us(leg_us, fault)
+                exchange.response_latency_us = self._stretched_us(exchange.response_latency_us, fault)
             elif fault.kind in ("duplicate", "late_copy"):
                 self._send_copies(exchange, fault, host, body, leg_us)
             elif fault.kind in ("request_lost", "partition"):
@@ -331,13 +491,16 @@ class Network:
 
     def _slower(self, exchange: _Exchange, fault: Fault, leg_us: int) -> int:
         """The latency of a leg that a fault keeps back."""
-        world = self._world
         if fault.kind == "delay":
-            return leg_us + fault.delay_us
+            return leg_us + self._world.faults.lasting_us(fault, fault.delay_us)
         if fault.kind == "latency_tail":
-            return leg_us + tail_us(world.chance, fault, exchange.path, exchange.key, exchange.attempt)
+            drawn_us = tail_us(self._world.chance, fault, exchange.path, exchange.key, exchange.attempt)
+            return leg_us + self._world.faults.lasting_us(fault, drawn_us)
         assert fault.kind == "hold", f"{fault.kind} keeps nothing back"
-        return leg_us + fault.to_us - world.now_us()
+        return leg_us + self._world.faults.left_us(fault)
+
+    def _stretched_us(self, leg_us: int, fault: Fault) -> int:
+        return round(leg_us * fault.strength) if self._spread_us or leg_us else round(REAL_LEG_US * fault.strength)
 
     def _strikes(self, exchange: _Exchange, selectors: list[Selector], reply: bool, size: int) -> list[Fault]:
         key = (exchange.method, exchange.path, exchange.key, exchange.attempt)
@@ -347,7 +510,8 @@ class Network:
 
     def _send_copies(self, original: _Exchange, fault: Fault, host: _Host, body: bytes, leg_us: int) -> None:
         """The network doubles a request: the copies arrive later and nobody waits for their answers."""
-        gap_us = fault.delay_us or (LATE_COPY_US if fault.kind == "late_copy" else 0)
+        delay_us = fault.delay_us or (LATE_COPY_US if fault.kind == "late_copy" else 0)
+        gap_us = self._world.faults.lasting_us(fault, delay_us)
         for number in range(1, fault.copies + 1):
             copy = _Exchange(original.source, original.target, original.method, original.path)
             for name in _SHARED_BY_COPIES:
@@ -377,7 +541,7 @@ class Network:
         if frozen is not None:
             exchange.fault = frozen.id
             world.faults.record(frozen, f"{exchange.method} {exchange.path} kept waiting")
-            self._after(frozen.to_us - world.now_us(), lambda _event: self._take_up(exchange, host, body))
+            self._after(world.faults.left_us(frozen), lambda _event: self._take_up(exchange, host, body))
         else:
             self._take_up(exchange, host, body)
 
@@ -389,13 +553,32 @@ class Network:
             host.life.stalled.append(lambda: self._take_up(exchange, host, body))
         elif exchange.scripted is not None:
             self._answer(exchange, exchange.scripted)
+        elif host.carry is not None:
+            self._carry_out(host.carry, exchange, body)
         else:
             name = f"{host.name} {exchange.method} {exchange.path} {exchange.key} {exchange.attempt}"
             name += f" copy {exchange.copy}" if exchange.copy else ""
             self._world.tasks.start(name, host.life, self._serve, (exchange, host, host.app, body))
 
+    def _carry_out(self, carry: Carry, exchange: _Exchange, body: bytes) -> None:
+        """Have a real server handle a request."""
+        assert exchange.remote is not None, f"{exchange.method} {exchange.path} has no address"
+        url, headers, timeout_us = exchange.remote
+
+        def done(answer: Answer | None, outcome: str) -> None:
+            exchange.handled_at_us = self._world.now_us()
+            if answer is not None:
+                self._answer(exchange, answer)
+                return
+            self._served(exchange)
+            if outcome:
+                self._complete(exchange, outcome)
+
+        carry(Errand(exchange.method, url, headers, body, timeout_us, done))
+
     def _serve(self, exchange: _Exchange, host: _Host, app: WSGIApplication, body: bytes) -> None:
-        answer = (self._call_foreign if host.foreign else self._call)(app, host, exchange, body)
+        call = self._call_foreign if host.foreign or self.forgiving else self._call
+        answer = call(app, host, exchange, body)
         exchange.handled_at_us = self._world.now_us()
         self._answer(exchange, answer)
 
@@ -421,7 +604,9 @@ class Network:
             found = _PROBLEM_TYPE.search(answer.body)
             exchange.problem = found.group(1).decode() if found else None
         self._served(exchange)
-        if outcome:
+        if outcome and leg_us == 0 and isinstance(exchange.client, Visit):
+            self._complete(exchange, outcome)
+        elif outcome:
             self._after(leg_us, lambda _event: self._complete(exchange, outcome))
 
     def _changed(self, exchange: _Exchange, fault: Fault, answer: Answer) -> Answer:
@@ -441,7 +626,7 @@ class Network:
             return 0
         exchange.fault = frozen.id
         faults.record(frozen, f"{exchange.method} {exchange.path} not answered")
-        return frozen.to_us - self._world.now_us()
+        return faults.left_us(frozen)
 
     def _served(self, exchange: _Exchange) -> None:
         """The server is done with this exchange; write it if its caller is done too."""
@@ -462,7 +647,7 @@ class Network:
         if exchange.client is not None:
             exchange.client.resume(None)
 
-    def _give_up(self, exchange: _Exchange) -> None:
+    def give_up(self, exchange: _Exchange) -> None:
         """The caller's time-out. The server goes on."""
         if not exchange.outcome:
             self._complete(exchange, "timeout")
@@ -495,7 +680,7 @@ class Network:
         )
 
     def _after(self, delay_us: int, action: Callable[[simpy.Event], None]) -> None:
-        self._world.env.timeout(delay_us).callbacks.append(action)
+        self._world.protocol.timeout(delay_us).callbacks.append(action)
 
     def _call_foreign(self, app: WSGIApplication, host: _Host, exchange: _Exchange, body: bytes) -> Answer:
         """As a server does: what an application lets through is answered 500, and its traceback goes to the log."""
@@ -576,6 +761,15 @@ def _error_of(exchange: _Exchange, timeout_us: int) -> OSError:
     if exchange.outcome == "reset":
         return ConnectionResetError(f"{what}: connection reset")
     return TimeoutError(f"{what}: no answer within {timeout_us} us")
+
+
+def _nobody() -> WSGIApplication:
+    """Stands where a real server's application would be."""
+
+    def app(_environ: Any, _start_response: Any) -> Iterable[bytes]:
+        raise KernelError("a real server is reached by its address, not by its application")
+
+    return app
 
 
 def _no_write(_data: bytes) -> None:

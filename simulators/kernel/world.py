@@ -14,6 +14,7 @@ from simulators.kernel.evidence import EvidenceWriter
 from simulators.kernel.faults import Fault, Faults
 from simulators.kernel.network import Network
 from simulators.kernel.ports import Ports
+from simulators.kernel.protocol import ProtocolClock
 from simulators.kernel.tasks import KernelError, TaskFailed, TaskPool
 
 
@@ -31,10 +32,12 @@ class World:
         evidence: EvidenceWriter,
         faults: tuple[Fault, ...] = (),
         latency_us: tuple[int, int] = (5_000, 40_000),
+        protocol: Callable[[simpy.Environment], ProtocolClock] = ProtocolClock,
     ) -> None:
         self.seed = seed
         self.starts_at_us = starts_at_us
         self.env = simpy.Environment(initial_time=starts_at_us)
+        self.protocol = protocol(self.env)
         self.chance = Chance(seed)
         self.evidence = evidence
         self.tasks = TaskPool(self.env)
@@ -52,7 +55,7 @@ class World:
         return int(self.env.now)
 
     def sleep(self, duration_us: int) -> None:
-        """Park the running task for a while."""
+        """Park the running task for a while of business time."""
         task = self.tasks.running()
         self.env.timeout(duration_us).callbacks.append(task.resume)
         self.tasks.park()
@@ -63,7 +66,7 @@ class World:
 
     def wait(self, event: simpy.Event, timeout_us: int | None = None) -> object:
         """Park the running task until the event happens; its value, or its exception raised. TimeoutError when too
-        late."""
+        late, in protocol time."""
         task = self.tasks.running()
         if event.callbacks is None:
             return _value_of(event)
@@ -73,17 +76,26 @@ class World:
             return _value_of(event)
         first = _First(task.resume)
         event.callbacks.append(first)
-        timer = self.env.timeout(timeout_us)
+        timer = self.protocol.timeout(timeout_us)
         timer.callbacks.append(first)
         if self.tasks.park() is timer:
             raise TimeoutError(f"no event within {timeout_us} us")
         return _value_of(event)
 
     def spawn(
-        self, name: str, function: Callable[..., object], *arguments: object, host: str = "", delay_us: int = 0
+        self,
+        name: str,
+        function: Callable[..., object],
+        *arguments: object,
+        host: str = "",
+        delay_us: int = 0,
+        after: simpy.Event | None = None,
     ) -> None:
-        """Start a task of blocking code. With a `host`, a crash of that host ends it where it stands."""
-        life = self.network.life(host) if host else None
+        """Start a task of blocking code, `delay_us` of business time from now or `after` an event. With a `host`, a
+        crash of that host ends it where it stands."""
+        running = self.tasks.current
+        own = running.life if running is not None and running.life is not None and running.life.host == host else None
+        life = own or (self.network.life(host) if host else None)
 
         def start(event: simpy.Event | None) -> None:
             if life is not None and life.paused and not life.ended:
@@ -91,7 +103,7 @@ class World:
             elif life is None or not life.ended:
                 self.tasks.start(name, life, function, arguments)
 
-        self.env.timeout(delay_us).callbacks.append(start)
+        (after or self.env.timeout(delay_us)).callbacks.append(start)
 
     def process(self, name: str, generator: Generator[simpy.Event, Any, Any], host: str = "") -> simpy.Process:
         """Start a SimPy process. An exception in it fails the run, with the process's name and the virtual time."""

@@ -11,6 +11,7 @@ What a caller did wrong is not an error here but an answer: `contracts.edge.Prob
 from simulators.partnerkit.access import StaticTokens, Tokens
 from simulators.partnerkit.app import cap, correlation_id, create, paged, write_key
 from simulators.partnerkit.errors import PartnerError, ProfileError
+from simulators.partnerkit.keys import Keys, KeySettings
 from simulators.partnerkit.ledger import Ledger
 from simulators.partnerkit.limits import BucketSettings, RateLimit, TokenBucket, WindowLimit, WindowSettings
 from simulators.partnerkit.profile import Duration, Profile, load
@@ -22,6 +23,8 @@ __all__ = [
     "Desk",
     "DeskSettings",
     "Duration",
+    "KeySettings",
+    "Keys",
     "Ledger",
     "Pace",
     "PartnerError",

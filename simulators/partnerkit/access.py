@@ -29,6 +29,10 @@ class StaticTokens:
     def __init__(self, clients: Mapping[str, str]) -> None:
         self._clients = dict(clients)
 
+    def named(self, header: str) -> str:
+        """The client that an Authorization header names, or the empty text."""
+        return self._clients.get(header.partition(" ")[2].strip(), "")
+
     def check(self, header: str) -> str:
         """The client that an Authorization header names, else the problem `bad-token`."""
         client = self._clients.get(_bearer(header))
@@ -65,8 +69,12 @@ class Tokens:
             raise ProblemError("bad-credentials", f"client {client_id!r} and its secret do not match")
         number = len(self._issued) + 1
         token = f"{self._partner}-{self._world.chance.hex(24, 'token', self._partner, client_id, number)}"
-        self._issued[token] = (client_id, self._world.now_us() + self._lifetime_us)
+        self._issued[token] = (client_id, self._world.protocol.now_us() + self._lifetime_us)
         return Token(token, self._lifetime_us // 1_000_000)
+
+    def named(self, header: str) -> str:
+        """The client that a token, however old, was issued to, or the empty text."""
+        return self._issued.get(header.partition(" ")[2].strip(), ("", 0))[0]
 
     def check(self, header: str) -> str:
         """The client that an Authorization header names, else `bad-token`, or the stale token's problem."""
@@ -74,11 +82,11 @@ class Tokens:
         if issued is None:
             raise ProblemError("bad-token", "unknown bearer token: get one from POST /oauth/token")
         client_id, expires_at_us = issued
-        if self._world.now_us() >= expires_at_us:
+        if self._world.protocol.now_us() >= expires_at_us:
             raise ProblemError(self._stale_problem, "this token has expired: get a fresh one from POST /oauth/token")
         return client_id
 
     def revoke_all(self) -> None:
         """Let every token expire now, as when a vendor restarts its login service."""
-        now_us = self._world.now_us()
+        now_us = self._world.protocol.now_us()
         self._issued = {token: (client, min(until, now_us)) for token, (client, until) in self._issued.items()}

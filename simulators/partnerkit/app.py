@@ -7,6 +7,7 @@ from flask import Flask, request
 
 from contracts.edge import ProblemError, guard
 from contracts.wire import trace_id_of
+from simulators.partnerkit.keys import Keys, hold_keys
 from simulators.partnerkit.limits import RateLimit
 
 
@@ -16,13 +17,15 @@ def create(
     authenticate: Callable[[str], str],
     limit: RateLimit | None = None,
     open_paths: Iterable[str] = (),
+    keys: Keys | None = None,
 ) -> Flask:
     """A Flask application held to the contract `document`.
 
     `authenticate` takes the Authorization header and gives the client's name or raises a problem; `limit` is then
-    counted for that client. Paths in `open_paths` need neither.
+    counted for that client. Paths in `open_paths` need neither. `keys` is what the vendor knows of Idempotency-Keys.
     """
     app = Flask(name)
+    app.ensure_sync = _as_it_is  # type: ignore[assignment, method-assign]
     free = frozenset(open_paths)
 
     def admit() -> None:
@@ -34,7 +37,14 @@ def create(
 
     app.before_request(admit)
     guard(app, document)
+    if keys is not None:
+        hold_keys(app, keys)
     return app
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    """No handler here is a coroutine: Flask need not look at each of them in each request."""
+    return function
 
 
 def correlation_id() -> str:

@@ -1,5 +1,6 @@
 """A partner's own append-only books. What is written here is the evidence that the verdict rests on."""
 
+from collections import Counter
 from typing import TypedDict, Unpack, cast
 
 from simulators.kernel import World
@@ -35,13 +36,18 @@ class Ledger:
     An empty text and None are both left out of the row, and so read back as NULL.
     """
 
-    __slots__ = ("_evidence", "_world", "entries", "partner")
+    __slots__ = ("_evidence", "_world", "by_kind", "partner")
 
     def __init__(self, world: World, partner: str) -> None:
         self._world = world
         self._evidence = world.evidence
         self.partner = partner
-        self.entries = 0
+        self.by_kind: Counter[str] = Counter()
+
+    @property
+    def entries(self) -> int:
+        """How many entries there are."""
+        return self.by_kind.total()
 
     def book(self, kind: str, **columns: Unpack[Entry]) -> None:
         """Append one entry; a quantity that is not given is 0."""
@@ -49,5 +55,5 @@ class Ledger:
         if "" in given.values() or None in given.values():
             given = {name: value for name, value in given.items() if value is not None and value != ""}
         given.setdefault("quantity", 0)
-        self.entries += 1
+        self.by_kind[kind] += 1
         self._evidence.row("ledger", partner=self.partner, kind=kind, at_us=self._world.now_us(), **given)

@@ -1,4 +1,4 @@
-"""Rate limits on virtual time: a sliding window (quota per period) or a token bucket (rate with a burst)."""
+"""Rate limits on protocol time: a sliding window (quota per period) or a token bucket (rate with a burst)."""
 
 from collections import deque
 from typing import Annotated, Literal, Protocol
@@ -113,7 +113,7 @@ class RateLimit:
         if limit is None:
             quota = WindowSettings(calls=int(lowered.strength), per=_MINUTE_US) if lowered is not None else None
             limit = self._limits[place] = WindowLimit(quota) if quota is not None else self._new()
-        wait_us = limit.admit(self._world.now_us())
+        wait_us = limit.admit(self._world.protocol.now_us())
         if wait_us == 0:
             return
         self.refused += 1

@@ -59,7 +59,7 @@ class Desk:
         workers = self._workers
         request = self._take_place(workers)
         try:
-            self._world.sleep(service_us)
+            self._world.wait(self._world.protocol.timeout(service_us))
             yield
         finally:
             workers.release(request)

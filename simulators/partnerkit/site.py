@@ -12,6 +12,7 @@ from simulators.kernel.faults import Fault
 from simulators.partnerkit.access import StaticTokens
 from simulators.partnerkit.counting import counted_when_asked
 from simulators.partnerkit.hours import Hours, next_slot_us
+from simulators.partnerkit.keys import Keys, KeySettings
 from simulators.partnerkit.ledger import Ledger
 from simulators.partnerkit.limits import LimitSettings, RateLimit
 from simulators.partnerkit.memory import Memory
@@ -32,7 +33,10 @@ class SiteProfile(Profile):
     reads: Pace
     writes: Pace
     limit: LimitSettings | None = None
+    keys: KeySettings = KeySettings()
     stock_page_size: int = Field(default=5_000, gt=0)
+    stock_report_every: Duration = Field(default=0, ge=0)
+    """GET /stock is answered from a report of this age at most; 0: from the stock itself."""
 
 
 Model = TypeVar("Model", bound=StockKeeper)
@@ -58,7 +62,8 @@ class StockSite(Generic[Model, Settings]):
         self.ledger = ledger
         self.tokens = StaticTokens(credentials or {f"token-{name}": "integration"})
         self.limit = RateLimit(world, profile.limit, name)
-        self.stock_reads = StockReads(world, name, model.stock)
+        self.keys = Keys(world, name, profile.keys)
+        self.stock_reads = StockReads(world, name, model.stock, profile.stock_report_every)
         self._writes_in_work = 0
         self._departure_due = False
         self._refused: set[str] = set()
@@ -70,6 +75,7 @@ class StockSite(Generic[Model, Settings]):
     def start(self) -> None:
         """Begin a life of the host. After a crash: the floor went on working."""
         self._writes_in_work = 0
+        self.keys.restart()
 
     @contextmanager
     def serving(self, write: bool, what: str, key: str = "", lines: int = 0) -> Iterator[None]:
@@ -78,9 +84,10 @@ class StockSite(Generic[Model, Settings]):
         now_us = self.world.now_us()
         self._writes_in_work += write
         try:
-            self.world.sleep(
-                service_time_us(self.world, self.name, pace, self.place, self.name, what, key, now_us, lines=lines)
+            service_us = service_time_us(
+                self.world, self.name, pace, self.place, self.name, what, key, now_us, lines=lines
             )
+            self.world.wait(self.world.protocol.timeout(service_us))
             yield
         finally:
             self._writes_in_work -= write

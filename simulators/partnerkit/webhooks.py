@@ -5,18 +5,23 @@ its original body however late it is; its signature is made anew for each attemp
 the partner's ledger as `webhook_gave_up`.
 """
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
 from pydantic import Field
 
+from contracts.validation import Events
 from contracts.wire import iso, sign_webhook, traceparent
 from simulators.kernel import World
 from simulators.kernel.faults import Fault
 from simulators.kernel.tampering import drifted
 from simulators.partnerkit.ledger import Ledger
 from simulators.partnerkit.profile import Duration, Profile
+
+LATEST = 100
+"""How many deliveries that have ended are remembered."""
 
 
 class WebhookSettings(Profile):
@@ -58,9 +63,20 @@ class Delivery:
 
 
 class Webhooks:
-    """Subscriptions of one partner and the deliveries still on their way."""
+    """Subscriptions of one partner and the deliveries still on their way.
 
-    def __init__(self, world: World, host: str, settings: WebhookSettings, ledger: Ledger) -> None:
+    `check` holds (type, data) of each event to its schema, and raises ContractBreach for what we must not send.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        host: str,
+        settings: WebhookSettings,
+        ledger: Ledger,
+        check: Callable[[str, object], None] | None = None,
+    ) -> None:
+        self._check = check or Events.load().check
         self._world = world
         self._host = host
         self._settings = settings
@@ -69,6 +85,7 @@ class Webhooks:
         self._pending: dict[tuple[str, str], Delivery] = {}
         self._named: Counter[tuple[str, str, str]] = Counter()
         self._life = 0
+        self._ended: deque[Delivery] = deque(maxlen=LATEST)
         world.faults.when("subscription_dropped", host, self._drop_subscriptions)
         self.emitted = 0
         self.delivered = 0
@@ -86,6 +103,7 @@ class Webhooks:
 
     def emit(self, type_: str, subject: str, data: dict[str, object], correlation_id: str, key: str = "") -> str:
         """Queue an event for its subscribers and return its id. `key` names the business thing, for the ledger."""
+        self._check(type_, data)
         chance, now_us = self._world.chance, self._world.now_us()
         event_id = self._new_id(type_, subject, key)
         trace_id = correlation_id or chance.hex(32, "webhook-trace", event_id)
@@ -121,7 +139,7 @@ class Webhooks:
 
     def _strikes(self, subscription: Subscription, kinds: tuple[str, ...], *key: object) -> list[Fault]:
         """The faults of these kinds that this sender plays on one event or attempt; `key` begins with its type."""
-        target = subscription.url.partition("://")[2].partition("/")[0]
+        target = self._world.network.name_of(subscription.url)
         type_, *rest = key
         return self._world.faults.of_sender(self._host, target, kinds, str(type_), *rest)
 
@@ -141,6 +159,18 @@ class Webhooks:
         """Deliveries neither made nor given up, those waiting for a retry included."""
         return len(self._pending)
 
+    def subscriptions(self) -> list[Subscription]:
+        """Who is told what, those dropped by their receiver among them."""
+        return list(self._subscriptions.values())
+
+    def undelivered(self) -> list[Delivery]:
+        """What is on its way or waits for its next attempt."""
+        return list(self._pending.values())
+
+    def ended(self) -> list[Delivery]:
+        """The latest deliveries that were made or given up, oldest first."""
+        return list(self._ended)
+
     def retrying(self) -> int:
         """Deliveries that failed at least once and are neither made nor given up."""
         return sum(1 for delivery in self._pending.values() if delivery.statuses)
@@ -151,7 +181,7 @@ class Webhooks:
     def resume(self) -> None:
         """After a crash of the host: the tasks that delivered are gone, what was undelivered is scheduled again."""
         self._life += 1
-        now_us = self._world.now_us()
+        now_us = self._world.protocol.now_us()
         for delivery in list(self._pending.values()):
             self._schedule(delivery, max(0, delivery.due_at_us - now_us))
 
@@ -163,9 +193,10 @@ class Webhooks:
         ]
 
     def _schedule(self, delivery: Delivery, delay_us: int) -> None:
-        delivery.due_at_us = self._world.now_us() + delay_us
+        protocol = self._world.protocol
+        delivery.due_at_us = protocol.now_us() + delay_us
         name = f"webhook {delivery.event_id}"
-        self._world.spawn(name, self._attempt, delivery, self._life, host=self._host, delay_us=delay_us)
+        self._world.spawn(name, self._attempt, delivery, self._life, host=self._host, after=protocol.timeout(delay_us))
 
     def _attempt(self, delivery: Delivery, life: int) -> None:
         if life != self._life:
@@ -192,7 +223,7 @@ class Webhooks:
     def _send(self, delivery: Delivery) -> int:
         """The status of one attempt; 0 when no answer came."""
         world, subscription = self._world, delivery.subscription
-        timestamp_s = world.now_us() // 1_000_000
+        timestamp_s = world.protocol.stamp_s()
         key = (delivery.type, delivery.event_id, delivery.attempts)
         is_bad = bool(self._strikes(subscription, ("badly_signed",), *key))
         secret = f"not {subscription.secret}" if is_bad else subscription.secret
@@ -240,4 +271,5 @@ class Webhooks:
         self._done(delivery)
 
     def _done(self, delivery: Delivery) -> None:
+        self._ended.append(delivery)
         self._pending.pop((delivery.event_id, delivery.subscription.subscription_id), None)

@@ -32,7 +32,7 @@ _LIST_LIMIT = 200
 def create_app(provider: ThreePl) -> Flask:
     """The application of one provider; making it begins a life of the host."""
     provider.start()
-    app = create(provider.name, "threepl", provider.tokens.check, provider.limit)
+    app = create(provider.name, "threepl", provider.tokens.check, provider.limit, keys=provider.keys)
     handlers = _Handlers(provider)
     routes: tuple[Route, ...] = (
         ("POST", "/fulfillment-orders", handlers.submit),
@@ -61,7 +61,8 @@ class _Handlers(StockHandlers[ThreePl]):
         asked = query()
         with self.site.serving(False, "orders"):
             found = self.site.model.changed_since(asked.get("changed_since", 0), asked.get("limit", _LIST_LIMIT))
-            return reply({"items": [_order(order) for order in found], "latest_change": self.site.model.change})
+            rows = self.site.batch([_order(order) for order in found])
+            return reply({"items": rows, "latest_change": self.site.model.change})
 
     def read(self, reference: str) -> Response:
         with self.site.serving(False, "order", reference):

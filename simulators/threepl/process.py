@@ -50,6 +50,8 @@ class ThreePl(StockSite[Provider, ThreePlProfile]):
         self._accepted: list[FulfillmentOrder] = []
         self._dock: list[FulfillmentOrder] = []
         self._batch_due = False
+        self._polls = 0
+        self._last_rows: list[dict[str, object]] = []
         self._book_opening(self.model.open(opening))
 
     # ---- what the API asks for
@@ -73,6 +75,19 @@ class ThreePl(StockSite[Provider, ThreePlProfile]):
         if is_new:
             self._book_lines("release_cancelled", order)
         return order
+
+    def batch(self, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+        """The rows with which a poll for changes is answered; faults of batches act on them."""
+        self._polls += 1
+        faults, key = self.world.faults, ("poll", self._polls)
+        last, self._last_rows = self._last_rows, rows or self._last_rows
+        if rows and faults.hits("batch_missing", self.name, *key):
+            return []
+        if last and faults.hits("batch_twice", self.name, *key):
+            return last
+        if len(rows) > 1 and faults.hits("batch_disordered", self.name, *key):
+            return rows[::-1]
+        return rows
 
     # ---- what the runner asks for
 

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask, Response
 
 from contracts.edge import ProblemError, body, reply
+from contracts.wire import iso
 from simulators.partnerkit import correlation_id, create, write_key
 from simulators.partnerkit.requests import by_number, same_order
 from simulators.partnerkit.stock import StockError, content_rows
@@ -23,6 +24,7 @@ from simulators.wms.model import (
     UnknownRelease,
     UnknownSkus,
     WmsError,
+    units_by_line,
 )
 from simulators.wms.process import Wms
 
@@ -42,7 +44,7 @@ _RELEASE_ID_LENGTH = 50  # parcels and shipments are named after their release, 
 def create_app(wms: Wms) -> Flask:
     """The application of one warehouse; making it begins a life of the host."""
     wms.start()
-    app = create(wms.name, "wms", wms.tokens.check, wms.limit)
+    app = create(wms.name, "wms", wms.tokens.check, wms.limit, keys=wms.keys)
     handlers = _Handlers(wms)
     routes: tuple[Route, ...] = (
         ("POST", "/releases", handlers.create_release),
@@ -75,18 +77,18 @@ class _Handlers(StockHandlers[Wms]):
         )
         with self.site.serving(True, "release", release_id, lines=len(lines)):
             taken, is_new = self.site.receive_release(release)
-            return taken_in(_release(taken), is_new)
+            return taken_in(self._told(taken), is_new)
 
     def read_release(self, release_id: str) -> Response:
         with self.site.serving(False, "release", release_id):
-            return reply(_release(self.site.model.find(release_id)))
+            return reply(self._told(self.site.model.find(release_id)))
 
     def cancel_release(self, release_id: str) -> Response:
         asked = body()
         quantities = {line_no: row["quantity"] for line_no, row in by_number(asked["lines"]).items()}
         with self.site.serving(True, "cancel", release_id):
             self._of(release_id, asked)
-            return reply(_release(self.site.cancel_release(release_id, quantities, write_key())))
+            return reply(self._told(self.site.cancel_release(release_id, quantities, write_key())))
 
     def attach_labels(self, release_id: str) -> Response:
         asked = body()
@@ -94,12 +96,15 @@ class _Handlers(StockHandlers[Wms]):
         tracking_numbers = {parcel_id: row["tracking_number"] for parcel_id, row in parcels.items()}
         with self.site.serving(True, "labels", release_id):
             self._of(release_id, asked)
-            return reply(_release(self.site.attach_labels(release_id, tracking_numbers)))
+            return reply(self._told(self.site.attach_labels(release_id, tracking_numbers)))
 
     def subscribe(self) -> Response:
         asked = body()
         made = self.site.webhooks.subscribe(asked["url"], asked["secret"], asked["types"])
         return reply({"subscription_id": made.subscription_id, "url": made.url, "types": list(made.types)}, 201)
+
+    def _told(self, release: Release) -> dict[str, object]:
+        return _release(release, self.site.model.sequence_of(release.release_id))
 
     def _of(self, release_id: str, asked: Mapping[str, Any]) -> None:
         """The release must be of the order that the caller names."""
@@ -123,8 +128,33 @@ def _answering(handler: Callable[..., Response]) -> Callable[..., Response]:
     return answer
 
 
-def _release(release: Release) -> dict[str, object]:
+def _shipments(release: Release) -> list[dict[str, object]]:
+    """What has left so far, a shipment at a time, in the order in which they left."""
+    left = dict.fromkeys(parcel.shipment_id for parcel in release.parcels if parcel.shipment_id)
+    told: list[dict[str, object]] = []
+    for shipment_id in left:
+        parcels = [parcel for parcel in release.parcels if parcel.shipment_id == shipment_id]
+        units = units_by_line(parcels)
+        rows = [
+            {"line_no": line.line_no, "sku": line.sku, "quantity": units[line.line_no]}
+            for line in release.lines.values()
+            if line.line_no in units
+        ]
+        told.append(
+            {
+                "shipment_id": shipment_id,
+                "shipped_at": iso(parcels[0].shipped_at_us),
+                "lines": rows,
+                "parcels": [parcel.parcel_id for parcel in parcels],
+            }
+        )
+    return told
+
+
+def _release(release: Release, sequence: int) -> dict[str, object]:
     return {
+        "sequence": sequence,
+        "shipments": _shipments(release),
         "release_id": release.release_id,
         "customer_id": release.customer_id,
         "order_reference": release.order_reference,

@@ -120,6 +120,7 @@ class Parcel:
     contents: tuple[Content, ...]
     tracking_number: str | None = None
     shipment_id: str = ""
+    shipped_at_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,10 @@ class Warehouse(StockKeeper):
         self._sequences[release_id] = number
         return number
 
+    def sequence_of(self, release_id: str) -> int:
+        """Number of the latest event about a release id; 0 before the first."""
+        return self._sequences.get(release_id, 0)
+
     def plan(self, release: Release) -> None:
         """Put a release in a wave: allocate what is there, forward bin first."""
         self._advance(release, Status.RECEIVED, Status.RELEASED)
@@ -292,7 +297,9 @@ class Warehouse(StockKeeper):
             self._advance(release, Status.PACKED, Status.LABELLED)
         return release, ready
 
-    def ship(self, release: Release, shipment_id: str, parcels: Sequence[Parcel] | None = None) -> Shipped:
+    def ship(
+        self, release: Release, shipment_id: str, parcels: Sequence[Parcel] | None = None, at_us: int = 0
+    ) -> Shipped:
         """Load parcels of a labelled release, all of them unless told: what is in them leaves the books, bin by bin.
 
         With the last of them the release is shipped.
@@ -301,7 +308,7 @@ class Warehouse(StockKeeper):
         assert release.status is Status.LABELLED, f"release {release.mark} is {release.status}, not labelled"
         release.shipment_id = shipment_id
         for parcel in parcels:
-            parcel.shipment_id = shipment_id
+            parcel.shipment_id, parcel.shipped_at_us = shipment_id, at_us
         units = units_by_line(parcels)
         picks: list[tuple[int, Pick]] = []
         for line in release.lines.values():

@@ -262,7 +262,7 @@ class Wms(StockSite[Warehouse, WmsProfile]):
 
     def _ship(self, release: Release, parcels: Sequence[Parcel]) -> None:
         number = "" if not release.shipment_id else "2"
-        shipped = self.model.ship(release, f"{release.mark}.S{number}", parcels)
+        shipped = self.model.ship(release, f"{release.mark}.S{number}", parcels, self.world.now_us())
         units = units_by_line(parcels)
         alone = parcels[0] if len(parcels) == 1 else None
         for line_no, movement in zip(shipped.line_nos, shipped.booking.movements, strict=True):

@@ -74,6 +74,13 @@ class Evidence:
         self.fact("drain_bound_us", value=round(bound_s * SECOND))
         self.fact("quiet_at_us", value=at(seconds))
 
+    def still(self, seconds: float, *, loaded: float = 0, bound_s: float = 3_600) -> None:
+        """Quiet never came, yet nothing has moved since then."""
+        self.fact("loaded_at_us", value=at(loaded))
+        self.fact("healed_at_us", value=at(loaded))
+        self.fact("drain_bound_us", value=round(bound_s * SECOND))
+        self.fact("still_at_us", value=at(seconds))
+
     # ---- clients
 
     def attempt(

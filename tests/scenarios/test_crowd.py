@@ -10,7 +10,7 @@ import pytest
 from contracts.evidence import open_run
 from contracts.validation import Contract
 from contracts.wire import problem_type
-from scenarios.crowd import Crowd, cancel_body, movement, order_body
+from scenarios.crowd import Crowd, InWorld, cancel_body, movement, order_body
 from scenarios.demand import Demand
 from scenarios.events import CancelEvent, OrderEvent
 from scenarios.orderfile import COLUMNS
@@ -107,7 +107,7 @@ def run(
         world.network.attach("integration", lambda: desk, [("POST", "/orders")])
         for node in CLERKS:
             world.network.attach(node, lambda: shelf)
-        crowd = Crowd(world, demand, scenario.demand.clients, TOKENS, CLERKS)
+        crowd = Crowd(InWorld(world), demand, scenario.demand.clients, TOKENS, CLERKS)
         assert not crowd.finished
         crowd.start()
         world.run(demand.ends_at_us + 86_400_000_000)

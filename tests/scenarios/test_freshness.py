@@ -28,7 +28,7 @@ def facts_of(fault: dict[str, Any], directory: Path) -> dict[str, tuple[int, lis
     with EvidenceWriter(directory) as evidence:
         stage = set_stage(scenario, demand, 1, evidence, directory / "i.db", Parts())
         healed_at_us = demand.starts_at_us + 3 * HOUR
-        write_facts(scenario, stage, Moments(healed_at_us, healed_at_us, None), 10, 0)
+        write_facts(scenario, stage, Moments(healed_at_us, healed_at_us, None, None), 10, 0)
     rows = open_run(directory).execute(
         "SELECT subject, fact, value, value_to FROM facts WHERE fact LIKE 'freshness%' ORDER BY value"
     )

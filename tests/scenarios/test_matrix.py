@@ -77,14 +77,14 @@ def test_an_unknown_mutant_is_named_with_the_nearest() -> None:
 
 def test_hunt_control_and_blame() -> None:
     steps: list[Step] = []
-    asked = Asked.of(["key-per-attempt", "refuse-everything"], 3, "exploration", {"swarm": "false"})
+    asked = Asked.of(["no-fence", "refuse-everything"], 3, "exploration", {"swarm": "false"})
     matrix = Matrix.begun(asked)
     play_matrix(matrix, Here(), steps.append)
     assert matrix.survivors == []
     assert matrix.alarms == []
     assert matrix.control_errors == []
     assert matrix.holds
-    assert matrix.hunted["key-per-attempt"].blamed == ("reply_lost",)
+    assert matrix.hunted["no-fence"].blamed == ("pause",)
     assert matrix.hunted["refuse-everything"].blamed == ()
     played = sum(len(entry.played) for entry in matrix.hunted.values())
     assert matrix.control_seeds == played, "two scenarios: one has the mutant's own faults"

@@ -39,6 +39,25 @@ def test_order_ack_ms_leaves_replays_and_refusals_out(tmp_path: Path) -> None:
     assert (metric.clock, metric.unit) == ("protocol", "ms")
 
 
+def test_order_wait_ms_counts_from_when_an_order_was_meant_to_be_sent(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.order("A", [LINE], 100, took=2, channel="edi", intended_at_us=at(90))
+    evidence.attempt("B", [LINE], 200, took=10, outcome="info")
+    evidence.order("B", [LINE], 220, took=5)
+    evidence.attempt("C", [LINE], 300, took=1, outcome="fail")
+    metric = evidence.measure("order_wait_ms")
+    assert {group: values["avg"] for group, values in metric.groups.items()} == {"edi": 12_000.0, "portal": 25_000.0}
+    assert (metric.clock, metric.unit) == ("protocol", "ms")
+
+
+def test_protocol_metrics_tell_seconds_of_the_wall(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.order("A", [LINE], 100, took=60)
+    evidence.fact("protocol_second_us", value=60_000_000)
+    assert evidence.measure("order_ack_ms").values["max"] == 1_000.0
+    assert evidence.measure("order_wait_ms").values["max"] == 1_000.0
+
+
 def test_order_cycle_hours_ends_with_the_last_shipment(tmp_path: Path) -> None:
     evidence = Evidence(tmp_path)
     for reference, waiting in (("A", 0), ("B", 4)):

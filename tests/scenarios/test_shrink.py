@@ -9,20 +9,22 @@ from typing import Any, TypeVar
 
 import pytest
 
-from scenarios.capsule import Capsule, Told, read_capsule, replay
+from scenarios.capsule import Capsule, Told, read_capsule, replay, run_file
+from scenarios.explore import Plan, SeedTask, play_seed
+from scenarios.mutants import MUTANTS
 from scenarios.shrink import Case, NotReproduced, Shrunk, encapsulate, shrink
 from scenarios.spec import Scenario, load
+from scenarios.swarm import resolved
 
 BUGS = str(Path(__file__).parents[1] / "end_to_end" / "bugs.yaml")
-GENERATED = {
-    "starts_at": "2026-11-27T00:00:00Z",
-    "demand.source": "generated",
+LARGE = {
     "demand.orders": "300",
-    "demand.most_lines": "4",
     "demand.skus": "40",
-    "demand.opening.scarce_share": "0",
+    "demand.flash": "null",
+    "demand.opening": "{cover: 3.0, scarce_share: 0.0, shares: {wms-east: 0.45, wms-west: 0.3, threepl: 0.25}}",
+    "duration": "6h",
 }
-"""The same day and faults with 300 generated orders, well stocked, so that it comes to an end."""
+"""The exploration scenario with 300 orders, well stocked, so that it comes to an end."""
 SIXTY = tuple(f"B{number}" for number in range(1001, 1061))
 
 Task = TypeVar("Task")
@@ -100,6 +102,7 @@ def test_a_capsule_replays_to_the_last_event(retried: tuple[Shrunk, Capsule, Pat
     capsule = read_capsule(directory / "one.json")
     assert capsule == written
     assert capsule.story.headline == "the story of released_twice"
+    assert run_file(directory / "run")["mutant"] == "key-per-attempt"
     replayed = replay(capsule, tmp_path / "again")
     assert (replayed.exact, replayed.digest, replayed.difference) == (True, capsule.digest, "")
     assert replayed.result.exit_code == 1
@@ -141,15 +144,27 @@ def test_executions_are_bounded() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ("mutant", "check", "kind"),
-    [("key-per-attempt", "at_most_once", "released_twice"), ("no-dedupe", "availability_agrees", "too_high")],
-)
-def test_three_hundred_orders_and_a_hundred_strikes_shrink(mutant: str, check: str, kind: str) -> None:
-    scenario = load(BUGS, GENERATED)
-    shrunk = shrink(Case(scenario, 1, check, kind, mutant), Here())
-    assert shrunk.orders_before == 300
-    assert shrunk.strikes_before >= 100
-    assert len(shrunk.orders) <= 3
-    assert shrunk.strikes <= 2
-    assert shrunk.executions <= 200
+@pytest.mark.parametrize("name", [name for name, mutant in MUTANTS.items() if mutant.shows_with_one_order])
+def test_three_hundred_orders_and_tens_of_faults_shrink(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first finding of each mutant's own check among a dozen seeds, with all that the seed's swarm switches on."""
+    mutant = MUTANTS[name]
+    plan = Plan(mutant.scenario("exploration", LARGE, aided=True), "exploration")
+    results = (play_seed(SeedTask(plan.each, seed, name)) for seed in range(1, 13))
+    seed, found = next(
+        (result.seed, witness)
+        for result in results
+        for witness in result.witnesses
+        if witness.check in mutant.caught_by
+    )
+    scenario = resolved(plan.each, seed)
+    shrunk = shrink(Case(scenario, seed, found.check, found.kind, name), Here())
+    orders, faults = len(shrunk.orders), len(shrunk.scenario.faults)
+    with capsys.disabled():
+        print(  # noqa: T201 (the table is what this is played for)
+            f"\n{name:22} {found.check}/{found.kind}: {shrunk.executions} executions, 300 -> {orders} orders,"
+            f" {len(scenario.faults)} -> {faults} faults, {shrunk.strikes_before} -> {shrunk.strikes} strikes"
+        )
+    assert (shrunk.orders_before, shrunk.executions <= 200) == (300, True)
+    assert shrunk.strikes_before >= 10
+    assert orders <= 3
+    assert faults <= 2

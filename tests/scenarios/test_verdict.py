@@ -184,8 +184,9 @@ def test_every_file_has_a_readable_header() -> None:
     assert len(checks) == 16
     assert [name for name, check in checks.items() if check.judges == "simulators"] == ["stock_conserved"]
     assert [name for name, check in checks.items() if check.needs_quiet] == [
-        "availability_agrees", "ledgers_agree", "nothing_lost",
+        "availability_agrees", "ledgers_agree",
     ]  # fmt: skip
+    assert [name for name, check in checks.items() if check.needs_rest] == ["nothing_lost"]
     assert {metric.clock for metric in list_metrics()} == {"protocol", "business", "count"}
 
 
@@ -220,3 +221,15 @@ def test_a_hot_sku_that_is_oversold_is_found_to_the_unit(tmp_path: Path) -> None
         ("worst", "PO-2997", HOT, 100),
         ("", "PO-2994", HOT, 99),
     ]
+
+
+def test_a_check_that_a_target_can_not_be_judged_by_is_named_and_does_not_decide(tmp_path: Path) -> None:
+    evidence = clean(tmp_path)
+    evidence.fact("unobservable", subject="no_storm", text="the target's adapter does not provide it")
+    verdict = judge(evidence.write())
+    storm = next(check for check in verdict.checks if check.name == "no_storm")
+    told = "not observable: the target's adapter does not provide it"
+    assert (storm.outcome, storm.observable, storm.decides, storm.reason) == ("inconclusive", False, False, told)
+    assert verdict.outcome != "broken"
+    assert verdict.to_json()["not_observable"] == ["no_storm"]
+    assert judge(tmp_path, checks=["no_storm"]).outcome == "inconclusive"

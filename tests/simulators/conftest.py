@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import orjson
 import pytest
@@ -33,13 +34,13 @@ class Caller:
     name: str = "integration"
     token: str = ""
 
-    def call(
-        self, method: str, url: str, body: object = None, key: str = "key-1", timeout_us: int = 60_000_000
-    ) -> Told:
+    def call(self, method: str, url: str, body: object = None, key: str = "", timeout_us: int = 60_000_000) -> Told:
+        """One exchange; without a `key` the same request has the same one, and another request another."""
         headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "authorization": f"Bearer {self.token}"}
-        if method == "POST":
-            headers |= {"content-type": "application/json", "idempotency-key": key}
         raw = b"" if body is None else orjson.dumps(body)
+        if method == "POST":
+            own_key = f"key-{crc32(url.encode() + raw)}"
+            headers |= {"content-type": "application/json", "idempotency-key": key or own_key}
         answer = self.world.network.send(self.name, method, url, headers, raw, timeout_us)
         parsed = orjson.loads(answer.body) if answer.body else None
         return Told(answer.status, answer.headers, parsed, self.world.now_us())

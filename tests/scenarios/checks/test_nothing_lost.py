@@ -27,7 +27,7 @@ def test_without_quiet_it_is_inconclusive(tmp_path: Path) -> None:
     evidence = Evidence(tmp_path)
     evidence.order("A", [LINE], 100)
     result = evidence.check("nothing_lost")
-    assert (result.outcome, result.reason) == ("inconclusive", "quiet never came")
+    assert (result.outcome, result.reason) == ("inconclusive", "quiet never came, and things still moved")
 
 
 def test_without_an_accepted_order_it_is_inconclusive(tmp_path: Path) -> None:
@@ -140,3 +140,39 @@ def test_a_node_that_ships_what_it_cancelled_may_count_twice_and_no_further(
     evidence.attempt("A", [(1, "S1", 3)], 105, operation="cancel_order", key="k", outcome="info")
     evidence.book("wms-east", "release_cancelled", "A", 106, line_no=1, sku="S1", quantity=2, business_key="rel-A")
     assert told(evidence.check("nothing_lost"), "kind", "badness") == found
+
+
+def open_for_ever(directory: Path, **final: int) -> Evidence:
+    """An order of five that was booked and never released, in a world that stands still."""
+    evidence = Evidence(directory)
+    evidence.still(900)
+    evidence.order("A", [LINE], 100, backordered=final.get("backordered", 0))
+    evidence.final("A", [promise(1, "S1", 5, **final)], order_status="booked")
+    return evidence
+
+
+def test_what_is_open_in_a_world_that_stands_still_is_lost(tmp_path: Path) -> None:
+    result = open_for_ever(tmp_path, confirmed=5).check("nothing_lost")
+    found = told(result, "kind", "order_reference", "line_no", "badness")
+    assert found == [("unaccounted", "A", 1, 5)]
+    (late,) = told(open_for_ever(tmp_path, confirmed=2, backordered=3).check("nothing_lost"), "kind", "badness")
+    assert late == ("unaccounted", 2)
+
+
+def test_a_backorder_may_wait_in_a_world_that_stands_still(tmp_path: Path) -> None:
+    result = open_for_ever(tmp_path, backordered=5).check("nothing_lost")
+    assert (result.outcome, result.examined) == ("holds", 1)
+
+
+def test_what_is_open_while_things_still_move_is_not_lost_yet(tmp_path: Path) -> None:
+    evidence = open_for_ever(tmp_path, confirmed=5)
+    evidence.rows["facts"] = [row for row in evidence.rows["facts"] if row["fact"] != "still_at_us"]
+    assert evidence.check("nothing_lost").outcome == "inconclusive"
+
+
+def test_an_order_that_could_not_be_read_is_not_called_gone(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.still(900)
+    evidence.order("A", [LINE], 100)
+    evidence.final("A", [], status=503)
+    assert told(evidence.check("nothing_lost"), "kind", "order_reference") == [("not_read", "A")]

@@ -9,12 +9,12 @@ from scenarios.spec import load
 from scenarios.verdict import list_checks
 
 CHECKS = {check.name for check in list_checks() if check.judges == "target"}
-# it_happened judges the scenario. That nothing follows a failed attempt is broken by no bug of the list so far.
-WITHOUT_MUTANT = {"it_happened", "fail_means_never"}
+# it_happened judges the scenario, not the target.
+WITHOUT_MUTANT = {"it_happened"}
 
 
 def test_every_bug_of_the_list_is_there() -> None:
-    assert len(MUTANTS) == 26
+    assert len(MUTANTS) == 28
     assert all(name == mutant.name for name, mutant in MUTANTS.items())
 
 
@@ -49,11 +49,18 @@ def test_a_mutants_scenario_is_the_base_with_its_own_changes(name: str) -> None:
     assert [fault.id for fault in scenario.faults] == [fault["id"] for fault in mutant.faults]
     assert all(fault.id.startswith("own-") for fault in scenario.faults)
     assert (scenario == base) == (not mutant.faults and not mutant.overrides)
-    assert scenario.swarm == base.swarm
+    assert scenario.swarm == (None if name == "no-fence" else base.swarm)
 
 
 def test_what_the_caller_sets_comes_last() -> None:
-    scenario = MUTANTS["check-then-act"].scenario("exploration", {"network.most": "50ms", "demand.orders": "3"})
-    assert scenario.network.most_us == 50_000
+    scenario = MUTANTS["no-fence"].scenario("exploration", {"swarm": "true", "demand.orders": "3"})
+    assert scenario.swarm is not None
     assert scenario.demand.orders == 3
-    assert scenario.demand.opening.shares == {"wms-east": 1.0, "wms-west": 0.0, "threepl": 0.0}
+    assert scenario.cast["wms-east"].profile == "careless"
+
+
+def test_aids_are_there_only_for_who_asks() -> None:
+    mutant = MUTANTS["key-per-attempt"]
+    assert mutant.scenario("exploration", {}).faults == ()
+    aided = mutant.scenario("exploration", {}, aided=True)
+    assert [fault.id for fault in aided.faults] == ["own-reply-lost-wms-east", "own-reply-lost-wms-west"]

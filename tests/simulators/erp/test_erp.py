@@ -231,6 +231,56 @@ def test_a_strict_erp_calls_a_stale_token_forbidden_and_keeps_a_quota(make_erp: 
     assert answers[2].headers["retry-after"] == "300"
 
 
+def test_the_change_that_voids_an_order_voids_it_once_however_often_it_comes(make_erp: Callable[..., Any]) -> None:
+    caller, _ = make_erp()
+    lines = [{"line_no": number, "backordered": 0, "cancelled": 6} for number in (1, 2)]
+    change = {"customer_id": "C1", "order_reference": "PO-1", "reason": "cancel", "lines": lines}
+
+    def story() -> list[Any]:
+        booked = caller.call("POST", "http://erp/sales-orders", order()).json["erp_order_id"]
+        url = f"http://erp/sales-orders/{booked}/changes"
+        return [
+            caller.call("POST", url, {**change, "change_id": change_id}) for change_id in ("CHG-1", "CHG-1", "CHG-2")
+        ]
+
+    assert [answer.status for answer in caller.run(story)] == [200, 200, 200]
+    assert len(caller.ledger("order_voided")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (
+            {"quantity": 100_000_000_000, "unit_price_minor": 1_000_000_000_000_000},
+            "at most 1000000000000000 can be kept",
+        ),
+        ({"line_no": 2}, "line_no 2 is given twice"),
+    ],
+)
+def test_an_order_that_the_books_cannot_keep_is_refused(
+    make_erp: Callable[..., Any], changed: dict[str, int], told: str
+) -> None:
+    caller, erp = make_erp()
+    asked = order()
+    asked["lines"][0] |= changed
+
+    (refused,) = caller.run(lambda: [caller.call("POST", "http://erp/sales-orders", asked)])
+    assert (refused.status, refused.json["type"].rpartition(":")[2]) == (422, "invalid-request")
+    assert told in refused.json["detail"]
+    assert erp.books.orders == {}
+
+
+def test_a_customers_exposure_stays_within_what_money_can_be(make_erp: Callable[..., Any]) -> None:
+    caller, erp = make_erp()
+
+    def story() -> list[Any]:
+        orders = [{**order(f"PO-{number}"), "total_minor": 600_000_000_000_000} for number in (1, 2)]
+        return [caller.call("POST", "http://erp/sales-orders", asked) for asked in orders]
+
+    assert [answer.status for answer in caller.run(story)] == [201, 422]
+    assert erp.books.customers["C1"].credit_exposure_minor == 600_000_000_000_000
+
+
 def test_lists_come_in_pages_and_by_change(make_erp: Callable[..., Any]) -> None:
     caller, _ = make_erp(skus=5, pages={"default": 2, "cap": 4})
 

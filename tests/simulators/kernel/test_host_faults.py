@@ -205,3 +205,62 @@ def test_a_signal_that_comes_as_the_time_is_up_still_wakes(bench: Bench) -> None
     world.env.timeout(SECOND).callbacks.append(lambda _event: signal.set())
     world.run(STARTS_AT_US + MINUTE)
     assert len(seen) == 1
+
+
+def test_two_lives_overlap_until_the_older_one_is_retired(bench: Bench) -> None:
+    """As in a deployment: the second answers what comes new, and the first works on for a while with its own tasks."""
+    world = bench.world(on_host("overlap", 10 * SECOND, 40 * SECOND))
+    ticks: list[tuple[int, int]] = []
+    answered: list[int] = []
+
+    def start() -> Any:
+        ports = world.ports("wms")
+        life = len(answered_by)
+        answered_by.append(life)
+
+        def tick() -> None:
+            ticks.append((life, (world.now_us() - STARTS_AT_US) // SECOND))
+            ports.clock.sleep(20 * SECOND)
+            ports.tasks.spawn("tick", tick)
+
+        def handle(_environ: WSGIEnvironment) -> tuple[int, bytes]:
+            answered.append(life)
+            return 200, b""
+
+        ports.tasks.spawn("tick", tick)
+        return application(handle)
+
+    answered_by: list[int] = []
+    world.network.attach("wms", start)
+    shop = Shop(world)
+    for at_us in (5 * SECOND, 15 * SECOND, 45 * SECOND):
+        shop.call(at_us)
+    world.run(STARTS_AT_US + MINUTE + SECOND)
+    assert answered == [0, 1, 1]
+    assert ticks == [(0, 0), (1, 10), (0, 20), (1, 30), (1, 50)]
+    assert [outcome for outcome, _ in shop.seen] == [200, 200, 200]
+    assert strikes(bench, world) == [(10 * SECOND, "overlap")]
+
+
+def test_a_crash_ends_both_lives_of_a_host(bench: Bench) -> None:
+    crash = Fault(id="down", kind="crash", host="wms", from_us=STARTS_AT_US + 20 * SECOND, to_us=STARTS_AT_US + MINUTE)
+    world = bench.world(on_host("overlap", 10 * SECOND, 40 * SECOND), crash)
+    ticks: list[int] = []
+    lives: list[int] = []
+
+    def start() -> Any:
+        ports = world.ports("wms")
+        lives.append(len(lives))
+
+        def tick(life: int) -> None:
+            while True:
+                ticks.append(life)
+                ports.clock.sleep(8 * SECOND)
+
+        ports.tasks.spawn("tick", tick, lives[-1])
+        return application(lambda _environ: (200, b""))
+
+    world.network.attach("wms", start)
+    world.run(STARTS_AT_US + MINUTE + SECOND)
+    assert lives == [0, 1, 2]
+    assert ticks == [0, 0, 1, 0, 1, 2]

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from flask import Flask, Response, request
 
+from contracts.errors import ContractBreach
 from contracts.wire import verify_webhook
 from simulators.kernel import Fault
 from simulators.partnerkit import Ledger, Webhooks, WebhookSettings
@@ -43,7 +44,7 @@ class Receiver:
 def make_hooks(make_caller: Callable[..., Any]) -> Callable[..., tuple[Any, Webhooks]]:
     def make(*faults: Fault, settings: WebhookSettings = SETTINGS) -> tuple[Any, Webhooks]:
         caller = make_caller(*faults)
-        hooks = Webhooks(caller.world, "carrier", settings, Ledger(caller.world, "carrier"))
+        hooks = Webhooks(caller.world, "carrier", settings, Ledger(caller.world, "carrier"), check=lambda *_: None)
 
         def start() -> Flask:
             hooks.resume()
@@ -139,3 +140,11 @@ def test_what_was_undelivered_at_a_crash_is_delivered_after_it(make_hooks: Calla
     caller.run(lambda: hooks.emit("tracking.updated", "PK1", {}, ""))
     assert receiver.seconds == [1, 60], "the retry of second 6 died with the host and is made when it is back"
     assert hooks.quiet()
+
+
+def test_an_event_that_breaks_its_schema_is_never_sent(make_caller: Callable[..., Any]) -> None:
+    world = make_caller().world
+    hooks = Webhooks(world, "carrier", WebhookSettings(), Ledger(world, "carrier"))
+    with pytest.raises(ContractBreach, match=r'event tracking\.updated: the whole: "customer_id" is a required'):
+        hooks.emit("tracking.updated", "PK1", {"status": "delivered"}, "")
+    assert hooks.emitted == 0

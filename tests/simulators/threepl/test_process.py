@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from contracts.edge import unserved
 from simulators.kernel import HOUR, MINUTE, Fault
 from simulators.threepl.api import create_app
@@ -143,3 +145,30 @@ def test_adjustments_and_receipts_are_booked_once(provider: Any) -> None:
     assert provider.caller.run(clerk) == [201, 200, 201, 200, 409]
     assert provider.threepl.level_of("TIN") == (147, 0)
     assert [row["stock_sequence"] for row in provider.caller.ledger("adjustment", "receipt")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "second"),
+    [("batch_missing", []), ("batch_twice", ["ful-a"]), ("batch_disordered", ["ful-b", "ful-a"])],
+)
+def test_a_batch_of_changes_is_missing_comes_twice_or_out_of_sequence(
+    make_provider: Callable[..., Any], kind: str, second: list[str]
+) -> None:
+    """The second of three polls is struck; what the third brings is all that there is, in order."""
+    from_us, to_us = STARTS_AT_US + 10_000_000, STARTS_AT_US + 20_000_000
+    provider = make_provider("regional", Fault(id="it", kind=kind, host="threepl", from_us=from_us, to_us=to_us))
+
+    def poll() -> list[str]:
+        found = provider.get("/fulfillment-orders?changed_since=0").json["items"]
+        return [item["reference"] for item in found]
+
+    def polls() -> list[list[str]]:
+        provider.submit("ful-a", ("MUG", 1))
+        seen = [poll()]
+        provider.submit("ful-b", ("MUG", 1))
+        provider.caller.world.sleep(11_000_000)
+        seen.append(poll())
+        provider.caller.world.sleep(10_000_000)
+        return [*seen, poll()]
+
+    assert provider.caller.run(polls, 2 * MINUTE) == [["ful-a"], second, ["ful-a", "ful-b"]]

@@ -50,7 +50,7 @@ class Site:
     def read(self, release_id: str) -> Any:
         return self.caller.call("GET", f"http://wms-east/releases/{release_id}").json
 
-    def post(self, path: str, key: str = "key-1", **body: Any) -> Any:
+    def post(self, path: str, key: str = "", **body: Any) -> Any:
         return self.caller.call("POST", f"http://wms-east{path}", body, key=key)
 
     def of(self, type_: str) -> list[dict[str, Any]]:

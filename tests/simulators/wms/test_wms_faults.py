@@ -140,6 +140,24 @@ def test_a_stale_snapshot_shows_the_stock_of_its_beginning(make_site: Callable[.
     assert strikes(site) == ["stale_snapshot"]
 
 
+def test_a_vendor_that_answers_from_a_report_shows_the_stock_of_its_making(make_site: Callable[..., Any]) -> None:
+    site = make_site("regional", stock_report_every="1h")
+
+    def seen() -> tuple[int, int]:
+        page = site.caller.call("GET", "http://wms-east/stock?sku=MUG").json
+        return page["as_of_sequence"], page["items"][0]["on_hand"]
+
+    def look() -> list[tuple[int, int]]:
+        looks = [seen()]
+        site.post("/receipts", receipt_id="rec-1", sku="MUG", quantity=10, reason="supplier")
+        site.caller.world.sleep(50 * MINUTE)
+        looks.append(seen())
+        site.caller.world.sleep(10 * MINUTE)
+        return [*looks, seen()]
+
+    assert site.caller.run(look, 2 * HOUR) == [(0, 1_000), (0, 1_000), (1, 1_010)]
+
+
 def test_a_lowered_quota_turns_calls_away_with_a_time_to_wait(make_site: Callable[..., Any]) -> None:
     site = make_site("regional", on_site("rate_limit", to_us=HOUR, strength=2.0))
 
