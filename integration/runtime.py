@@ -5,8 +5,9 @@ Times are integer microseconds since the Unix epoch, durations integer microseco
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 
 class IntegrationError(Exception):
@@ -16,6 +17,7 @@ class IntegrationError(Exception):
     +-- SettingsError        settings name something unknown or unusable
     +-- StorageError         the database can't be used as asked
     |   +-- DatabaseFailed   the database could not do it now
+    |       +-- TransactionLost  another transaction won
     +-- ReadFailed           a partner could not be read now
     """
 
@@ -81,6 +83,58 @@ class Ids(Protocol):
     def new(self, kind: str) -> str: ...
 
 
+class Stream(Protocol):
+    """Where events go that many may read, each from where he left off."""
+
+    def publish(self, place: str, event_id: str, headers: Mapping[str, str], body: bytes, timeout_us: int) -> None:
+        """Keep an event; once, however often it is published. Raises TimeoutError or ConnectionError."""
+        ...
+
+
+class Telemetry(Protocol):
+    """What is told of one's own work while it is done: spans and counts."""
+
+    def span_id(self) -> str:
+        """The span that is being worked in; "" where there is none."""
+        ...
+
+    def attempt(
+        self, lane: str, kind: str, correlation_id: str, span_id: str, number: int
+    ) -> AbstractContextManager[Callable[[str], None]]:
+        """Around attempt `number` at a message that was put in the span `span_id` of a trace. What it gives is to be
+        called with how the attempt ended."""
+        ...
+
+
+class Silent:
+    """Tells nobody anything."""
+
+    def span_id(self) -> str:
+        """No span is kept."""
+        return ""
+
+    def attempt(
+        self, lane: str, kind: str, correlation_id: str, span_id: str, number: int
+    ) -> AbstractContextManager[Callable[[str], None]]:
+        """Nothing is noted."""
+        del lane, kind, correlation_id, span_id, number
+        return nullcontext(_ignore)
+
+
+def _ignore(_outcome: str) -> None:
+    pass
+
+
+SILENT = Silent()
+
+Guard: TypeAlias = Callable[[], AbstractContextManager[object]]
+Duty: TypeAlias = Callable[[], None]
+
+
+def always() -> None:
+    """The duty of a process that has no other of its kind beside it."""
+
+
 class Gate(Protocol):
     """The boundaries of a transaction, where other tasks may come in between.
 
@@ -100,10 +154,27 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """Everything that the integration is given by its host."""
+    """Everything that the integration is given by its host.
+
+    `clock` is protocol time: leases, time-outs, retries, tokens, signatures. `business` is the clock by which prices
+    are in force and copies and orders grow old; the same unless given, as in virtual time. `guard()` makes what keeps
+    tasks out of each other's way where they share state in memory; nothing is needed where a task switches only when it
+    waits. `on_duty()` returns once the periodic work falls to this process: at once where there is no other. `stream`:
+    where events go beside those who subscribed, if anywhere.
+    """
 
     clock: Clock
     http: Http
     tasks: Tasks
     ids: Ids
     gate: Gate
+    business: Clock | None = None
+    guard: Guard = nullcontext
+    on_duty: Duty = always
+    stream: Stream | None = None
+    telemetry: Telemetry = SILENT
+
+    @property
+    def business_clock(self) -> Clock:
+        """The clock of the business."""
+        return self.business or self.clock

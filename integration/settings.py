@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from contracts.validation import Contract
 from integration.runtime import IntegrationError
 
 MILLISECOND = 1_000
@@ -14,6 +15,10 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+OPERATIONS = "operations"
+# What a channel may be given that is bound to one customer: whatever else there is does not tell customers apart.
+CUSTOMER_SCOPES = ("availability:read", "orders:read", "orders:write")
 
 
 class SettingsError(IntegrationError):
@@ -25,7 +30,7 @@ def _default_partners() -> Mapping[str, str]:
 
 
 def _default_lanes() -> Mapping[str, int]:
-    return {"erp": 8, "wms-east": 4, "wms-west": 4, "threepl": 2, "carrier": 6}
+    return {"erp": 8, "wms-east": 4, "wms-west": 4, "threepl": 2, "carrier": 6, "events": 8}
 
 
 def _default_rates() -> Mapping[str, float]:
@@ -41,17 +46,26 @@ class Settings:
     """Everything that can differ between two installations.
 
     `credentials` holds, per partner name, the token or client secret that we present, and under `webhook:<partner>` the
-    secret that signs what the partner sends. `channel_tokens` maps a bearer token to the channel that it speaks for;
-    the channel `operations` may also use the operations pages.
+    secrets that sign what the partner sends, blank-separated: the first is the one to be used, further ones still hold.
+    Under `events:<channel>` it holds what signs the events that a channel subscribed to without a secret of its own.
+    `channel_tokens` maps a bearer token to the channel that it speaks for, `channel_scopes` a channel to what it may
+    do: one that is not named may do everything but operate, and `operations` everything. `channel_customers` binds a
+    channel to one customer, for whom the orders of others are not there.
     """
 
-    database_url: str = "sqlite:///integration.db"
+    database_url: str = field(default="sqlite:///integration.db", repr=False)
     sqlite_synchronous: str = "NORMAL"
     sqlite_busy_timeout_ms: int = 0
+    database_connections: int = 20
+    create_tables: bool = True
     public_url: str = "http://integration"
+    # Whether this process talks to the partners, as one that only answers channels and webhooks does not.
+    dispatches: bool = True
     partners: Mapping[str, str] = field(default_factory=_default_partners)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     channel_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    channel_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    channel_customers: Mapping[str, str] = field(default_factory=dict)
 
     # Nodes in the order in which they are preferred, and those that poll instead of calling us.
     nodes: tuple[str, ...] = ("wms-east", "wms-west", "threepl")
@@ -68,7 +82,9 @@ class Settings:
     stale_policy: str = "hold"
     stale_retry_after_us: int = 60 * SECOND
     hold_recheck_every_us: int = MINUTE
+    # For the whole installation; each of its API processes allows its equal share.
     channel_rate_per_second: float = 0.0
+    api_processes: int = 1
 
     # Webhooks in
     webhook_tolerance_us: int = 5 * MINUTE
@@ -83,6 +99,24 @@ class Settings:
     reconcile_retry_us: int = 30 * SECOND
     threepl_poll_every_us: int = 5 * MINUTE
     threepl_stock_every_us: int = 15 * MINUTE
+
+    # Releases of which nothing was heard for so long are read at their warehouse; 0 leaves them alone.
+    release_check_after_us: int = 4 * HOUR
+    release_check_every_us: int = 15 * MINUTE
+
+    # What is kept: longer than any sender repeats, and the audit trail for as long as questions are asked.
+    keep_idempotency_us: int = 7 * DAY
+    keep_inbox_us: int = 7 * DAY
+    keep_audit_us: int = 400 * DAY
+    prune_every_us: int = 6 * HOUR
+
+    # Events out: how long they are kept to be told again, 0 for none at all; how often availability is compared with
+    # what was told; how long a subscriber may fail before he is told nothing more. Where hosts are named, events go
+    # to no other.
+    keep_events_us: int = 0
+    availability_told_every_us: int = 5 * SECOND
+    subscriber_patience_us: int = 3 * DAY
+    subscriber_hosts: tuple[str, ...] = ()
 
     # Lanes out
     lane_workers: Mapping[str, int] = field(default_factory=_default_lanes)
@@ -99,6 +133,8 @@ class Settings:
     retry_longest_us: int = 10 * MINUTE
     retry_jitter_share: float = 0.2
     retry_attempts: int = 30
+    # How long after an uncertain purchase of a label the carrier is asked whether there are two.
+    label_check_after_us: int = 15 * MINUTE
     breaker_failures: int = 8
     breaker_first_us: int = 5 * SECOND
     breaker_open_us: int = 30 * SECOND
@@ -129,6 +165,8 @@ class Settings:
             known[full] = duration_us(name, value) if full.endswith("_us") else _like(name, default, value)
         if known.get("stale_policy", "hold") not in {"hold", "refuse"}:
             raise SettingsError(f"stale_policy is {known['stale_policy']!r}; it can be 'hold' or 'refuse'")
+        for channel, scopes in known.get("channel_scopes", {}).items():
+            known["channel_scopes"][channel] = _scopes(channel, scopes)
         return known
 
     def updated(self, values: Mapping[str, Any]) -> Self:
@@ -144,10 +182,13 @@ class Settings:
         """Settings of a live process.
 
         `PEAKPROOF_DATABASE_URL` and `PEAKPROOF_PUBLIC_URL`; per partner (name in upper case, dashes as underscores)
-        `PEAKPROOF_<PARTNER>_URL`, `_CREDENTIAL`, `_WEBHOOK_SECRET`; per channel `PEAKPROOF_CHANNEL_<CHANNEL>_TOKEN`.
+        `PEAKPROOF_<PARTNER>_URL`, `_CREDENTIAL`, `_WEBHOOK_SECRET`; per channel `PEAKPROOF_CHANNEL_<CHANNEL>_TOKEN`,
+        and, where it is to have its own, `_SCOPES` (blank-separated), `_CUSTOMER`, and `_EVENT_SECRET`, which signs the
+        events that it subscribes to. A token or webhook secret may be several, blank-separated, while one takes the
+        other's place. Raises SettingsError for what can't be used.
         """
         base = cls()
-        partners, credentials, tokens = dict(base.partners), {}, {}
+        partners, credentials = dict(base.partners), {}
         for partner, url in base.partners.items():
             prefix = f"PEAKPROOF_{partner.upper().replace('-', '_')}"
             partners[partner] = environment.get(f"{prefix}_URL", url)
@@ -155,10 +196,9 @@ class Settings:
                 credentials[partner] = environment[f"{prefix}_CREDENTIAL"]
             if f"{prefix}_WEBHOOK_SECRET" in environment:
                 credentials[f"webhook:{partner}"] = environment[f"{prefix}_WEBHOOK_SECRET"]
-        for name in sorted(environment):
-            if name.startswith("PEAKPROOF_CHANNEL_") and name.endswith("_TOKEN"):
-                channel = name.removeprefix("PEAKPROOF_CHANNEL_").removesuffix("_TOKEN").lower()
-                tokens[environment[name]] = channel
+        for channel, secret in _of_channels(environment, "_EVENT_SECRET").items():
+            credentials[f"events:{channel}"] = secret.strip()
+        scopes = _of_channels(environment, "_SCOPES")
         return dataclasses.replace(
             base,
             database_url=environment.get("PEAKPROOF_DATABASE_URL", base.database_url),
@@ -166,17 +206,40 @@ class Settings:
             sqlite_busy_timeout_ms=5_000,
             partners=partners,
             credentials=credentials,
-            channel_tokens=tokens,
+            channel_tokens=_tokens(environment),
+            channel_scopes={channel: _scopes(channel, given.split()) for channel, given in scopes.items()},
+            channel_customers=_of_channels(environment, "_CUSTOMER"),
         )
 
+    def webhook_secrets(self, partner: str) -> tuple[str, ...]:
+        """The secrets that may sign what `partner` sends, newest first; none for one that sends nothing."""
+        return tuple(self.credentials.get(f"webhook:{partner}", "").split())
+
     def webhook_secret(self, partner: str) -> str:
-        """The secret that signs what `partner` sends; raises SettingsError when none is set."""
-        try:
-            return self.credentials[f"webhook:{partner}"]
-        except KeyError:
-            raise SettingsError(f"no webhook secret for {partner!r}; set credentials 'webhook:{partner}'") from None
+        """The secret that `partner` is to sign with; raises SettingsError when none is set."""
+        secrets = self.webhook_secrets(partner)
+        if not secrets:
+            raise SettingsError(f"no webhook secret for {partner!r}; set credentials 'webhook:{partner}'")
+        return secrets[0]
+
+    def scopes_of(self, channel: str) -> tuple[str, ...]:
+        """What a channel may do. Raises SettingsError for one of a customer's that is to do more than customers may."""
+        customer_id = self.channel_customers.get(channel)
+        if channel in self.channel_scopes:
+            scopes = self.channel_scopes[channel]
+        elif customer_id is not None:
+            scopes = CUSTOMER_SCOPES
+        else:
+            known = Contract.load("orders").scopes
+            scopes = tuple(scope for scope in known if channel == OPERATIONS or not scope.startswith(OPERATIONS))
+        beyond = [scope for scope in scopes if customer_id is not None and scope not in CUSTOMER_SCOPES]
+        if beyond:
+            bound = f"channel {channel!r} is bound to customer {customer_id!r}"
+            raise SettingsError(f"{bound} and can't have {', '.join(beyond)}; it may have {', '.join(CUSTOMER_SCOPES)}")
+        return scopes
 
 
+_CHANNEL = "PEAKPROOF_CHANNEL_"
 _UNITS_US = {"us": 1, "ms": MILLISECOND, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 
 
@@ -190,6 +253,41 @@ def duration_us(name: str, value: object) -> int:
         if number.isdigit() and unit in _UNITS_US:
             return int(number) * _UNITS_US[unit]
     raise SettingsError(f"{name} is {value!r}; a duration looks like 500ms, 90s, 15m, 4h or 3d")
+
+
+def _of_channels(environment: Mapping[str, str], ending: str) -> dict[str, str]:
+    """Channel -> value of its variable with that ending; empty ones are as not set."""
+    names = [name for name in sorted(environment) if name.startswith(_CHANNEL) and name.endswith(ending)]
+    return {
+        name.removeprefix(_CHANNEL).removesuffix(ending).lower(): environment[name]
+        for name in names
+        if environment[name].strip()
+    }
+
+
+def _tokens(environment: Mapping[str, str]) -> dict[str, str]:
+    """Token -> channel. Raises SettingsError when two channels share one."""
+    tokens: dict[str, str] = {}
+    for channel, given in _of_channels(environment, "_TOKEN").items():
+        for token in given.split():
+            if token in tokens:
+                raise SettingsError(
+                    f"channels {tokens[token]!r} and {channel!r} have the same token; give each its own"
+                )
+            tokens[token] = channel
+    return tokens
+
+
+def _scopes(channel: str, given: object) -> tuple[str, ...]:
+    known = Contract.load("orders").scopes
+    if not isinstance(given, list | tuple):
+        raise SettingsError(f"the scopes of channel {channel!r} are {given!r}; expected a list of {', '.join(known)}")
+    for scope in given:
+        if scope not in known:
+            near = difflib.get_close_matches(str(scope), known, 1)
+            advice = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+            raise SettingsError(f"channel {channel!r} has the unknown scope {scope!r}{advice}")
+    return tuple(given)
 
 
 def _like(name: str, default: object, value: object) -> object:

@@ -1,53 +1,105 @@
-"""Who is calling, and how often: channels by bearer token, and a token bucket per channel."""
+"""Who is calling, what he may do, and how often: channels by bearer token, scopes, and a token bucket per channel.
+
+Every answer to a channel with a quota tells it: `RateLimit-Policy` is the quota, `RateLimit` what is left of it now.
+"""
 
 import hmac
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from math import ceil
 
-from flask import g, request
+from flask import Flask, Response, g, request
 
 from contracts.errors import ProblemError
 from contracts.validation import Operation
-from integration.runtime import Clock
+from integration.runtime import Clock, Guard
+from integration.settings import SECOND, Settings, SettingsError
 
-OPERATIONS = "operations"
-_SECOND_US = 1_000_000
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The channel that a token speaks for. `customer_id`: whose orders alone are there for it; "" is everybody's."""
+
+    channel: str
+    scopes: tuple[str, ...]
+    customer_id: str = ""
+
+
+def callers_of(settings: Settings) -> dict[str, Caller]:
+    """Token -> caller. Raises SettingsError for a channel that is to do what it can't, or that has no token."""
+    channels = settings.channel_tokens.values()
+    for channel in (*settings.channel_scopes, *settings.channel_customers):
+        if channel not in channels:
+            known = ", ".join(sorted(channels)) or "none"
+            raise SettingsError(
+                f"scopes or a customer are set for channel {channel!r}, which has no token; known: {known}"
+            )
+    return {
+        token: Caller(channel, settings.scopes_of(channel), settings.channel_customers.get(channel, ""))
+        for token, channel in settings.channel_tokens.items()
+    }
 
 
 class Access:
-    """Authenticates secured operations; the channel is in `flask.g.channel` after it."""
+    """Authenticates secured operations; who calls is in `flask.g.caller` after it."""
 
-    def __init__(self, clock: Clock, tokens: Mapping[str, str], rate_per_second: float) -> None:
+    def __init__(
+        self, clock: Clock, callers: Mapping[str, Caller], rate_per_second: float, guard: Guard = nullcontext
+    ) -> None:
         self._clock = clock
-        self._tokens = tokens
+        self._callers = callers
         self._rate = rate_per_second
         self._buckets: dict[str, tuple[float, int]] = {}
+        self._guard = guard()
 
     def authenticate(self, operation: Operation) -> None:
         """Raise ProblemError `bad-token`, `forbidden` or `rate-limited` unless the caller may do this."""
-        channel = self._channel(request.environ.get("HTTP_AUTHORIZATION", ""))
-        if operation.path.startswith("/operations/") and channel != OPERATIONS:
-            raise ProblemError("forbidden", f"channel {channel!r} may not use {operation.path}")
+        caller = self._caller(request.environ.get("HTTP_AUTHORIZATION", ""))
+        missing = [scope for scope in operation.scopes if scope not in caller.scopes]
+        if missing:
+            detail = f"channel {caller.channel!r} may not use {operation.path}: it lacks {', '.join(missing)}"
+            raise ProblemError("forbidden", detail)
         if self._rate > 0:
-            self._spend(channel)
-        g.channel = channel
+            with self._guard:
+                self._spend(caller.channel)
+        g.caller = caller
 
-    def _channel(self, authorization: str) -> str:
+    def _caller(self, authorization: str) -> Caller:
         scheme, _, token = authorization.partition(" ")
-        found = ""
-        for known, channel in self._tokens.items():
+        found = None
+        for known, caller in self._callers.items():
             if hmac.compare_digest(known.encode(), token.encode()):
-                found = channel
-        if scheme.lower() != "bearer" or not found:
+                found = caller
+        if scheme.lower() != "bearer" or found is None:
             raise ProblemError("bad-token", "send Authorization: Bearer with the token of your channel")
         return found
+
+    def tell_quota(self, app: Flask) -> None:
+        """Have every answer of `app` to a channel with a quota carry its RateLimit fields."""
+        app.after_request(_with_quota)
 
     def _spend(self, channel: str) -> None:
         """One call out of a bucket that holds two seconds' worth."""
         now_us = self._clock.now_us()
         most = max(1.0, 2 * self._rate)
         level, at_us = self._buckets.get(channel, (most, now_us))
-        level = min(most, level + (now_us - at_us) / _SECOND_US * self._rate)
-        if level < 1:
-            self._buckets[channel] = (level, now_us)
-            raise ProblemError("rate-limited", f"channel {channel!r} calls too often", {"Retry-After": "1"})
-        self._buckets[channel] = (level - 1, now_us)
+        since_us = max(0, now_us - at_us)  # the clock may have been set back
+        level = min(most, level + since_us / SECOND * self._rate)
+        enough = level >= 1
+        level = level - 1 if enough else level
+        self._buckets[channel] = (level, now_us)
+        # Seconds until one call is there again, or until the bucket is full.
+        wait_s = ceil((1 - level) / self._rate) if not enough else ceil((most - level) / self._rate)
+        g.quota = {
+            "RateLimit-Policy": f'"default";q={int(most)};w={max(1, ceil(most / self._rate))}',
+            "RateLimit": f'"default";r={int(level)};t={wait_s}',
+        }
+        if not enough:
+            raise ProblemError("rate-limited", f"channel {channel!r} calls too often", {"Retry-After": str(wait_s)})
+
+
+def _with_quota(response: Response) -> Response:
+    for name, value in g.get("quota", {}).items():
+        response.headers[name] = value
+    return response

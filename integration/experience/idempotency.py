@@ -5,6 +5,7 @@ and a failure leaves nothing, so that the same key may be tried again.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import bindparam, insert, select
 
 from contracts.errors import ProblemError
 from contracts.problems import kind_of
-from integration.runtime import Clock
+from integration.runtime import Clock, Guard
 from integration.storage import Database, Transaction
 from integration.storage.tables import idempotency
 
@@ -49,12 +50,18 @@ def fingerprint(path: str, body: object) -> str:
     return sha256(path.encode() + b"\n" + orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-class Idempotency:
-    """Runs work once per key. Attempts under way in this process are known, and turned away."""
+def _in_flight(key: str) -> ProblemError:
+    detail = f"another attempt with the key {key!r} is under way; wait for its answer"
+    return ProblemError("request-in-flight", detail, {"Retry-After": "1"})
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+
+class Idempotency:
+    """Runs work once per key. An attempt that is under way, here or in another process, turns others away."""
+
+    def __init__(self, database: Database, clock: Clock, guard: Guard = nullcontext) -> None:
         self._database = database
         self._clock = clock
+        self._guard = guard()
         self._in_flight: set[tuple[str, str]] = set()
 
     def run(
@@ -69,20 +76,25 @@ class Idempotency:
         Raises ProblemError: a refusal of the work, new or kept, `request-in-flight` or `idempotency-key-reused`.
         """
         place = (scope, key)
-        if place in self._in_flight:
-            detail = f"another attempt with the key {key!r} is under way; wait for its answer"
-            raise ProblemError("request-in-flight", detail, {"Retry-After": "1"})
-        self._in_flight.add(place)
+        with self._guard:
+            if place in self._in_flight:
+                raise _in_flight(key)
+            self._in_flight.add(place)
         try:
-            with self._database.write() as tx:
-                kept = self.find(tx, scope, key, print_of_request)
-                if kept is None:
-                    kept = self._first(tx, work)
-                    self._keep(tx, scope, key, print_of_request, kept)
+            kept = self._database.transact(lambda tx: self._once(tx, scope, key, print_of_request, work))
         finally:
             self._in_flight.discard(place)
         if kept.problem:
             raise kept.refusal()
+        return kept
+
+    def _once(self, tx: Transaction, scope: str, key: str, print_of_request: str, work: Work) -> Kept:
+        if not tx.claim_name(f"key {scope} {key}"):
+            raise _in_flight(key)
+        kept = self.find(tx, scope, key, print_of_request)
+        if kept is None:
+            kept = self._first(tx, work)
+            self._keep(tx, scope, key, print_of_request, kept)
         return kept
 
     def find(self, tx: Transaction, scope: str, key: str, print_of_request: str) -> Kept | None:
@@ -111,7 +123,7 @@ class Idempotency:
 
     def _keep(self, tx: Transaction, scope: str, key: str, print_of_request: str, kept: Kept) -> None:
         headers = {**kept.headers, "problem": kept.problem} if kept.problem else kept.headers
-        tx.execute(
+        tx.send(
             _KEEP,
             {
                 "scope": scope,

@@ -71,9 +71,8 @@ def create_blueprint(
 
     @blueprint.post("/operations/dead-letters/<message_id>/redrive")
     def redrive(message_id: str) -> Response:
-        with database.write() as tx:
-            if not dead_letters.redrive(tx, int(message_id)):
-                raise ProblemError("conflicting-state", f"message {message_id} is not a dead letter")
+        if not database.transact(lambda tx: dead_letters.redrive(tx, int(message_id))):
+            raise ProblemError("conflicting-state", f"message {message_id} is not a dead letter")
         return reply({"message_id": int(message_id), "state": "ready"})
 
     @blueprint.get("/operations/health")

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import orjson
 from flask import Blueprint, Response, g, request
 from sqlalchemy import bindparam, select
 
 from contracts.edge import ProblemError, body, query, reply
 from contracts.wire import iso, trace_id_of
 from integration.experience.idempotency import Idempotency, Kept, fingerprint
-from integration.process.intake import Intake, order_on_wire
+from integration.process.intake import Intake, order_on_wire, unknown_customer
 from integration.storage import Database, Transaction
 from integration.storage.tables import audit, fulfillment_lines, fulfillments, order_lines, orders, parcels, shipments
 
@@ -38,7 +39,7 @@ _PARCELS = (
     .order_by(parcels.c.parcel_id)
 )
 _INVOICES = (
-    select(shipments.c.invoice_id)
+    select(shipments.c.invoice_id, shipments.c.shipment_id, shipments.c.shipped_at_us, shipments.c.lines)
     .where(shipments.c.order_id == bindparam("order_id"), shipments.c.invoice_id.is_not(None))
     .order_by(shipments.c.shipped_at_us, shipments.c.shipment_id)
 )
@@ -69,9 +70,10 @@ def create_blueprint(
     def place_order() -> Response:
         asked = body()
         _refuse_repeated_lines(asked["lines"])
-        channel, trace_id = g.channel, _trace_id()
+        channel, trace_id = g.caller.channel, _trace_id()
 
         def work(tx: Transaction) -> tuple[int, dict[str, str], Any]:
+            _refuse_for_another(asked["customer_id"])
             order = intake.place_order(tx, channel, asked, trace_id)
             return 201, {"Location": f"/orders/{order['order_id']}"}, order
 
@@ -82,29 +84,51 @@ def create_blueprint(
         asked = body()
 
         def work(tx: Transaction) -> tuple[int, dict[str, str], Any]:
-            if tx.one(_ORDER, {"order_id": order_id}) is None:
-                raise _no_order(order_id)
+            _order_row(tx, order_id)
             status, told = cancellation.request_cancel(tx, order_id, asked.get("lines"), asked["reason"], _key())
             return status, {}, told
 
         print_of_request = fingerprint(f"/orders/{order_id}/cancel", asked)
-        return _answer(idempotency.run(f"{g.channel} cancel_order", _key(), print_of_request, work))
+        return _answer(idempotency.run(f"{g.caller.channel} cancel_order", _key(), print_of_request, work))
 
     @blueprint.get("/orders/<order_id>")
     def read_order(order_id: str) -> Response:
         with database.read() as tx:
-            row = tx.one(_ORDER, {"order_id": order_id})
-            if row is None:
-                raise _no_order(order_id)
-            detail = _order_detail(tx, row)
+            detail = _order_detail(tx, _order_row(tx, order_id))
         return reply(detail)
+
+    @blueprint.get("/orders/<order_id>/invoices")
+    def list_invoices(order_id: str) -> Response:
+        with database.read() as tx:
+            row = _order_row(tx, order_id)
+            items = _invoices(tx, order_id)
+        return reply({"order_id": order_id, "currency": row.currency, "items": items})
 
     @blueprint.get("/orders")
     def find_orders() -> Response:
         with database.read() as tx:
-            return reply({"items": _orders_on_wire(tx, tx.rows(_BY_REFERENCE, query()))})
+            found = [row for row in tx.rows(_BY_REFERENCE, query()) if _sees(row.customer_id)]
+            return reply({"items": _orders_on_wire(tx, found)})
 
     return blueprint
+
+
+def _sees(customer_id: str) -> bool:
+    """Whether the orders of this customer are there for who calls."""
+    return g.caller.customer_id in ("", customer_id)
+
+
+def _refuse_for_another(customer_id: str) -> None:
+    """A caller who is bound to one customer learns of no other, not even that there is one."""
+    if not _sees(customer_id):
+        raise unknown_customer(customer_id)
+
+
+def _order_row(tx: Transaction, order_id: str) -> Any:
+    row = tx.one(_ORDER, {"order_id": order_id})
+    if row is None or not _sees(row.customer_id):
+        raise ProblemError("not-found", f"there is no order {order_id!r}")
+    return row
 
 
 def _refuse_repeated_lines(lines: Sequence[Mapping[str, Any]]) -> None:
@@ -129,10 +153,6 @@ def _answer(kept: Kept) -> Response:
     return reply(kept.body, kept.status, kept.headers)
 
 
-def _no_order(order_id: str) -> ProblemError:
-    return ProblemError("not-found", f"there is no order {order_id!r}")
-
-
 def _orders_on_wire(tx: Transaction, rows: Sequence[Any]) -> list[dict[str, Any]]:
     lines: dict[str, list[dict[str, Any]]] = {row.order_id: [] for row in rows}
     for line in tx.rows_for(_LINES, "order_ids", list(lines)):
@@ -154,6 +174,26 @@ def _order_detail(tx: Transaction, row: Any) -> dict[str, Any]:
         "invoices": [invoice.invoice_id for invoice in tx.rows(_INVOICES, order_id)],
         "timeline": [_moment(entry) for entry in tx.rows(_TIMELINE, order_id)],
     }
+
+
+def _invoices(tx: Transaction, order_id: str) -> list[dict[str, Any]]:
+    price = {line.line_no: line.unit_price_minor for line in tx.rows_for(_LINES, "order_ids", [order_id])}
+    found = []
+    for row in tx.rows(_INVOICES, {"order_id": order_id}):
+        lines = [
+            {name: line[name] for name in ("line_no", "sku", "quantity")} | {"unit_price_minor": price[line["line_no"]]}
+            for line in orjson.loads(row.lines)
+        ]
+        found.append(
+            {
+                "invoice_id": row.invoice_id,
+                "shipment_id": row.shipment_id,
+                "shipped_at": iso(row.shipped_at_us),
+                "net_minor": sum(line["quantity"] * line["unit_price_minor"] for line in lines),
+                "lines": lines,
+            }
+        )
+    return found
 
 
 def _moment(entry: Any) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def create_blueprint(
         handler = handlers.get(event_type)
         if handler is not None:
             _understand(events, event)
-        with database.write() as tx:
+
+        def take(tx: Transaction) -> None:
             now_us = clock.now_us()
             if inbox.receive(tx, partner, webhook_id, now_us):
                 if handler is None:
@@ -47,6 +48,8 @@ def create_blueprint(
                           detail=f"{partner} sent {event_type!r}, which nobody here takes")  # fmt: skip
                 else:
                     handler(tx, partner, event_type, event["data"])
+
+        database.transact(take)
         return reply(None, 204)
 
     return blueprint
@@ -54,13 +57,13 @@ def create_blueprint(
 
 def _prove(settings: Settings, now_us: int, partner: str) -> str:
     """The webhook's id, once its signature holds; raises ProblemError `bad-signature` or `not-found`."""
-    secret = settings.credentials.get(f"webhook:{partner}")
-    if secret is None:
+    secrets = settings.webhook_secrets(partner)
+    if not secrets:
         raise ProblemError("not-found", f"no partner {partner!r} sends webhooks here")
     webhook_id = str(request.environ.get("HTTP_WEBHOOK_ID", ""))
     try:
         verify_webhook(
-            secret,
+            secrets,
             webhook_id,
             request.environ.get("HTTP_WEBHOOK_TIMESTAMP", ""),
             raw_body(),
@@ -74,7 +77,8 @@ def _prove(settings: Settings, now_us: int, partner: str) -> str:
 
 
 def _understand(events: Events, event: Mapping[str, Any]) -> None:
-    violations = events.envelope_errors(event)
+    """Refuse an event whose known members do not fit; further ones are the partner's business."""
+    violations = events.received_errors(event)
     if violations:
         errors = [{"pointer": violation.pointer, "message": violation.message} for violation in violations]
         detail = f"event {event['type']}: {told(violations[:1])}"

@@ -1,6 +1,9 @@
 """A circuit breaker: leave a failing partner alone, ask now and then whether it is back. Time is an argument."""
 
+from contextlib import nullcontext
 from enum import StrEnum
+
+from integration.runtime import Guard
 
 # While a probe is out, others look this often whether it has come back.
 _PROBE_WATCH_US = 1_000_000
@@ -25,7 +28,9 @@ class Breaker:
         cooldown_us: int = 5_000_000,
         ceiling_us: int = 30_000_000,
         probe_limit_us: int = 60_000_000,
+        guard: Guard = nullcontext,
     ) -> None:
+        self._guard = guard()
         self.state = BreakerState.CLOSED
         self._threshold = threshold
         self._first_cooldown_us = cooldown_us
@@ -43,7 +48,11 @@ class Breaker:
         """
         if self.state is BreakerState.CLOSED:
             return 0
-        wait_us = self._until_us - now_us
+        with self._guard:
+            return self._admit(now_us)
+
+    def _admit(self, now_us: int) -> int:
+        wait_us = self._wait_us(now_us)
         if wait_us > 0:
             return wait_us if self.state is BreakerState.OPEN else min(wait_us, _PROBE_WATCH_US)
         self.state = BreakerState.HALF_OPEN
@@ -52,20 +61,22 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The partner answered as one in good health does."""
-        self.state = BreakerState.CLOSED
-        self._cooldown_us = self._first_cooldown_us
-        self._failed.clear()
+        with self._guard:
+            self.state = BreakerState.CLOSED
+            self._cooldown_us = self._first_cooldown_us
+            self._failed.clear()
 
     def failed(self, now_us: int, key: str) -> None:
         """The message `key` met a partner that is out of order."""
-        if self.state is BreakerState.HALF_OPEN:
-            self._cooldown_us = min(self._ceiling_us, self._cooldown_us * 2)
-            self._open(now_us)
-        elif self.state is BreakerState.CLOSED:
-            if key not in self._failed:
-                self._failed.append(key)
-            if len(self._failed) >= self._threshold:
+        with self._guard:
+            if self.state is BreakerState.HALF_OPEN:
+                self._cooldown_us = min(self._ceiling_us, self._cooldown_us * 2)
                 self._open(now_us)
+            elif self.state is BreakerState.CLOSED:
+                if key not in self._failed:
+                    self._failed.append(key)
+                if len(self._failed) >= self._threshold:
+                    self._open(now_us)
 
     def abandon(self, now_us: int) -> None:
         """Who was admitted did not call after all: somebody else may be the probe."""
@@ -75,7 +86,13 @@ class Breaker:
 
     def closed_for_us(self, now_us: int) -> int:
         """How long nobody will be admitted, without asking to be."""
-        return max(0, self._until_us - now_us) if self.state is BreakerState.OPEN else 0
+        return self._wait_us(now_us) if self.state is BreakerState.OPEN else 0
+
+    def _wait_us(self, now_us: int) -> int:
+        """How long until the next step; never longer than it was at first, even when the clock was set back since."""
+        longest_us = self._cooldown_us if self.state is BreakerState.OPEN else self._probe_limit_us
+        self._until_us = min(self._until_us, now_us + longest_us)
+        return max(0, self._until_us - now_us)
 
     def _open(self, now_us: int) -> None:
         self.state = BreakerState.OPEN

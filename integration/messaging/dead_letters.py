@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy import bindparam, func, select, update
 
 from integration.messaging.outbox import Outbox
+from integration.messaging.presence import worst_breakers
 from integration.runtime import Clock
 from integration.storage import Transaction
 from integration.storage.tables import outbox
@@ -59,11 +60,12 @@ class LaneFigures:
 
 
 class DeadLetters:
-    """The operator's view of the outbox."""
+    """The operator's view of the outbox. `dispatches`: whether the lanes run here, or the breakers are elsewhere."""
 
-    def __init__(self, clock: Clock, outbox: Outbox) -> None:
+    def __init__(self, clock: Clock, outbox: Outbox, dispatches: bool = True) -> None:
         self._clock = clock
         self._outbox = outbox
+        self._dispatches = dispatches
 
     def listing(self, tx: Transaction, after_id: int = 0, most: int = 100) -> list[dict[str, Any]]:
         """Dead letters by message id, payload parsed."""
@@ -85,13 +87,15 @@ class DeadLetters:
         return True
 
     def figures(self, tx: Transaction) -> list[LaneFigures]:
-        """How every lane of this process stands, in the order of the lanes."""
+        """How every lane stands, in the order of the lanes."""
         now_us = self._clock.now_us()
         counts = {(row.lane, row.state): row for row in tx.rows(_COUNTS)}
+        elsewhere = {} if self._dispatches else worst_breakers(tx, now_us)
         figures = []
         for name, lane in self._outbox.lanes.items():
             ready, dead = counts.get((name, "ready")), counts.get((name, "dead"))
             age_ms = max(0, now_us - ready.oldest_us) // 1_000 if ready else 0
             count = ready.messages if ready else 0
-            figures.append(LaneFigures(name, count, age_ms, dead.messages if dead else 0, lane.breaker.state.value))
+            breaker = elsewhere.get(name, lane.breaker.state.value)
+            figures.append(LaneFigures(name, count, age_ms, dead.messages if dead else 0, breaker))
         return figures

@@ -19,6 +19,7 @@ from integration.storage import Database, DatabaseFailed, Transaction
 
 # How soon the poller looks again when the database failed it.
 _DATABASE_RETRY_US = 1_000_000
+_STOP_LOOK_US = 50_000
 
 
 class Handler(Protocol):
@@ -73,6 +74,20 @@ class Dispatcher:
                 self.tasks.spawn(f"{lane.name} worker {number + 1}", self._work, lane)
             self.tasks.spawn(f"{lane.name} poller", self._poll, lane)
 
+    def stop(self, patience_us: int) -> int:
+        """Begin nothing more, give back what nobody has in hand, and wait for what workers are at.
+
+        The answer is how many were still at it when the time was up: their leases run out, and others take them up.
+        """
+        lanes = self.outbox.lanes.values()
+        for lane in lanes:
+            for message in lane.close():
+                self._postpone(lane, message, message.attempts, 0, None, None)
+        until_us = self.clock.now_us() + patience_us
+        while any(lane.in_hand for lane in lanes) and self.clock.now_us() < until_us:
+            self.clock.sleep(_STOP_LOOK_US)
+        return sum(lane.in_hand for lane in lanes)
+
     # ---- the poller
 
     def _poll(self, lane: Lane) -> None:
@@ -110,7 +125,11 @@ class Dispatcher:
     def _work(self, lane: Lane) -> None:
         signal = lane.worker_signal()
         while True:
-            self.deliver(lane, lane.take(signal))
+            message = lane.take(signal)
+            try:
+                self.deliver(lane, message)
+            finally:
+                lane.done_with_one()
 
     def deliver(self, lane: Lane, message: Message) -> None:
         """One attempt at one message, or none where its lease is nearly over: then it comes up again."""
@@ -119,12 +138,16 @@ class Dispatcher:
             lane.breaker.abandon(self.clock.now_us())
             lane.due_at(message.lease_until_us)
             return
-        outcome = self._attempt(message)
-        self._observe(lane, message, outcome)
-        try:
-            self._settle(lane, message, outcome)
-        except Exception as error:
-            self._set_back(lane, message, error)
+        with self.outbox.telemetry.attempt(
+            message.lane, message.kind, message.correlation_id, message.span_id, message.attempts + 1
+        ) as ended:
+            outcome = self._attempt(message)
+            ended(type(outcome).__name__.lower())
+            self._observe(lane, message, outcome)
+            try:
+                self._settle(lane, message, outcome)
+            except Exception as error:
+                self._set_back(lane, message, error)
 
     def _wait_for_admission(self, lane: Lane) -> None:
         while True:
@@ -186,14 +209,18 @@ class Dispatcher:
             lane.due_at(message.lease_until_us)
 
     def _finish(self, message: Message, answer: Mapping[str, Any]) -> None:
-        with self.database.write() as tx:
+        def finish(tx: Transaction) -> None:
             if self.outbox.finish(tx, message):
                 self.handlers[message.kind].done(tx, message, answer)
 
+        self.database.transact(finish)
+
     def _bury(self, message: Message, reason: str, error_class: ErrorClass) -> None:
-        with self.database.write() as tx:
+        def bury(tx: Transaction) -> None:
             if self.outbox.bury(tx, message, error_class, reason):
                 self.handlers[message.kind].dead(tx, message, reason, error_class)
+
+        self.database.transact(bury)
 
     def _postpone(
         self,

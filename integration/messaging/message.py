@@ -10,6 +10,7 @@ class Message:
     """`attempts` counts those that failed before. `lease_until_us` is the fence: who holds an older lease has lost it.
 
     `maybe_sent`: an earlier attempt, of this process or of one that died, may have reached the partner.
+    `span_id`: where in its trace it was put.
     """
 
     message_id: int
@@ -21,6 +22,7 @@ class Message:
     attempts: int
     lease_until_us: int
     maybe_sent: bool
+    span_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from integration.messaging.lane import Lane
 from integration.messaging.message import Message
 from integration.messaging.outcomes import ErrorClass
-from integration.runtime import Clock
+from integration.runtime import SILENT, Clock, Telemetry
 from integration.storage import Transaction
 from integration.storage.tables import outbox
 
@@ -27,7 +27,8 @@ _OF_MESSAGE = (
     & (_COLUMNS.state == "ready")
     & (_COLUMNS.lease_until_us == bindparam("of_lease_us"))
 )
-_PUT = insert(outbox).returning(_COLUMNS.message_id)
+_PUT_ONLY = insert(outbox)
+_PUT = _PUT_ONLY.returning(_COLUMNS.message_id)
 _DUE = (
     select(
         _COLUMNS.message_id,
@@ -38,6 +39,7 @@ _DUE = (
         _COLUMNS.attempts,
         _COLUMNS.lease_until_us,
         _COLUMNS.last_error,
+        _COLUMNS.span_id,
     )
     .where(
         _COLUMNS.lane == bindparam("of_lane"),
@@ -93,7 +95,9 @@ _ERROR_LENGTH = 500
 
 
 class Outbox:
-    """Puts messages, and settles them under the fence of their lease."""
+    """Puts messages, and settles them under the fence of their lease. `telemetry` knows the span that puts them."""
+
+    telemetry: Telemetry = SILENT
 
     def __init__(self, clock: Clock, lanes: Mapping[str, Lane], lease_us: int) -> None:
         self.lanes = lanes
@@ -114,7 +118,7 @@ class Outbox:
 
         Where the lane has room the message is leased at once and handed over in memory, which saves reading it back.
         """
-        now_us = self._clock.now_us()
+        now_us, span_id = self._clock.now_us(), self.telemetry.span_id()
         target = self.lanes.get(lane)
         short_way = target is not None and delay_us == 0 and target.has_short_way(now_us)
         lease_until_us = now_us + self._lease_us if short_way else 0
@@ -130,17 +134,19 @@ class Outbox:
             "next_attempt_at_us": due_us,
             "lease_until_us": lease_until_us,
             "created_at_us": now_us,
+            "span_id": span_id or None,
         }
-        message_id = tx.one(_PUT, values).message_id
-        if target is None:
+        if not short_way:
+            tx.send(_PUT_ONLY, values)
+            if target is not None:
+                tx.after_commit(lambda: target.leave(due_us))
             return
-        if short_way:
+        message_id = tx.one(_PUT, values).message_id
+        if target is not None:
             message = Message(
-                message_id, lane, kind, business_key, payload, correlation_id, 0, lease_until_us, maybe_sent=False
+                message_id, lane, kind, business_key, payload, correlation_id, 0, lease_until_us, False, span_id
             )
             tx.after_commit(lambda: target.offer(message))
-        else:
-            tx.after_commit(lambda: target.leave(due_us))
 
     def withdraw(self, tx: Transaction, business_key: str) -> bool:
         """Take a message back that certainly was not sent; False when a worker has or had it in hand."""
@@ -174,6 +180,7 @@ class Outbox:
                 row.attempts,
                 until_us,
                 maybe_sent=row.attempts > 0 or row.lease_until_us > 0 or row.last_error is not None,
+                span_id=row.span_id or "",
             )
             for row in rows
         ]

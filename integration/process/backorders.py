@@ -1,13 +1,14 @@
 """Promises without stock: served when stock comes up, the oldest order first, and given up when they are too old."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select
 
 from integration.domain.sourcing import Demand, Share, source
-from integration.process.desk import LOCKED_ORDER, Books, Desk, move_order_lines
+from integration.process.desk import LOCKED_ORDER, Books, Desk, move_order_lines, take_order
 from integration.process.fulfillment import put_release
+from integration.runtime import Clock, Duty
 from integration.storage import DatabaseFailed, Transaction, audit, touch_order
 from integration.storage.tables import fulfillment_lines, fulfillments, order_lines, orders
 
@@ -58,10 +59,16 @@ class Backorders:
         if tx.one(_ANY) is None:
             return
         waiting = tx.rows_for(_WAITING, "skus", sorted(skus), {"most": MOST_LINES})
-        for order_id, lines in _by_order(waiting[:MOST_LINES]):
+        for order_id, seen in _by_order(waiting[:MOST_LINES]):
             order = tx.one(LOCKED_ORDER, {"order_id": order_id})
+            lines = self._still_waiting(tx, order_id, seen)
             if self._allocate(tx, order, _demands(lines), [node]):
                 touch_order(tx, order_id, self._desk.clock.now_us())
+
+    def _still_waiting(self, tx: Transaction, order_id: str, seen: Sequence[Any]) -> list[Any]:
+        """The lines seen, as they are now that the order is taken: another may have served them meanwhile."""
+        numbers = [line.line_no for line in seen]
+        return [line for line in tx.rows(_OF_ORDER, {"order_id": order_id}) if line.line_no in numbers]
 
     def when_booked(self, tx: Transaction, order: Any) -> None:
         """Serve what a fresh booking still waits for: its stock may have come up before."""
@@ -130,10 +137,11 @@ class Backorders:
 
     # ---- expiry
 
-    def run(self) -> None:
-        """Sweep for ever; a task."""
+    def run(self, clock: Clock, on_duty: Duty) -> None:
+        """Sweep for ever, by this clock; a task."""
         while True:
-            self._desk.clock.sleep(self._check_every_us)
+            clock.sleep(self._check_every_us)
+            on_duty()
             try:
                 while self.expire_once() == MOST_LINES:
                     pass
@@ -147,9 +155,14 @@ class Backorders:
         with self._desk.database.read() as tx:
             if not tx.rows(_EXPIRED, asked):
                 return 0
-        with self._desk.database.write() as tx:
-            expired = tx.rows(_EXPIRED, asked)
-            for order_id, lines in _by_order(expired):
+        return self._desk.database.transact(lambda tx: self._expire_found(tx, asked, now_us))
+
+    def _expire_found(self, tx: Transaction, asked: Mapping[str, int], now_us: int) -> int:
+        expired = tx.rows(_EXPIRED, asked)
+        for order_id, seen in _by_order(expired):
+            take_order(tx, order_id)
+            lines = self._still_waiting(tx, order_id, seen)
+            if lines:
                 self._expire(tx, order_id, lines, now_us)
         return len(expired)
 

@@ -8,9 +8,10 @@ import orjson
 from sqlalchemy import bindparam, select, update
 
 from contracts.wire import iso
+from integration.domain.events import ShipmentInvoiced
 from integration.messaging.message import Message, Stamp
 from integration.messaging.outcomes import Defer, Done, Outcome
-from integration.process.desk import ORDER, ORDER_LINES, Desk, OrderHandler
+from integration.process.desk import ORDER, ORDER_LINES, Desk, OrderHandler, take_order
 from integration.process.fulfillment import WAIT_FOR_OTHER_US
 from integration.process.partners import Erp
 from integration.storage import Transaction, audit, touch_order
@@ -141,9 +142,11 @@ class InvoiceShipment(OrderHandler):
         if not answer:
             return
         now_us = self.desk.clock.now_us()
+        take_order(tx, order_id)
         if tx.execute(_INVOICED, {"of_shipment_id": shipment_id, "new_invoice_id": answer["invoice_id"]}) == 1:
             audit(tx, now_us, "invoiced", order_id=order_id, correlation_id=message.correlation_id, entity="shipment",
                   entity_id=shipment_id, detail=f"invoice {answer['invoice_id']}")  # fmt: skip
+            tx.tell(ShipmentInvoiced(order_id, shipment_id, str(answer["invoice_id"])))
             touch_order(tx, order_id, now_us)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from contracts.errors import ProblemError
+from integration.domain.events import CancelAsked
 from integration.messaging.message import Message
 from integration.messaging.outcomes import Defer, Done, Outcome, Refused
 from integration.process.desk import (
@@ -23,6 +24,7 @@ from integration.process.desk import (
     move_order_lines,
     note,
     set_status,
+    take_order,
 )
 from integration.process.fulfillment import put_release
 from integration.process.partners import ThreePl, Warehouse
@@ -71,6 +73,7 @@ class Cancellation:
         if not cancelled and not pending:
             raise ProblemError("too-late-to-cancel", f"nothing of order {order_id!r} can be had back any more")
         now_us = self._desk.clock.now_us()
+        tx.tell(CancelAsked(order_id, reason))
         if cancelled:
             audit(tx, now_us, "cancel_confirmed", order_id=order_id, correlation_id=order.correlation_id,
                   detail=f"{quantities(cancelled)}: {reason}")  # fmt: skip
@@ -199,6 +202,7 @@ class CancelRelease(OrderHandler):
     def done(self, tx: Transaction, message: Message, answer: Mapping[str, Any]) -> None:
         """Apply the node's word. An event may have told it before: then there is nothing left to move."""
         now_us = self.desk.clock.now_us()
+        take_order(tx, message.payload["order_id"])
         params = {"fulfillment_id": message.payload["fulfillment_id"]}
         fulfillment = tx.one(FULFILLMENT, params)
         if "refused" in answer:
@@ -208,6 +212,7 @@ class CancelRelease(OrderHandler):
             touch_order(tx, fulfillment.order_id, now_us)
             return
         news = self._progress.cancel(tx, fulfillment, self._in_all(tx, message, answer))
+        tx.tell(CancelAsked(fulfillment.order_id, message.payload["reason"]))
         if self._progress.is_void(tx, fulfillment.fulfillment_id):
             set_status(tx, fulfillment, "cancelled", now_us)
         elif fulfillment.status == "cancel_requested":

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
+from integration.domain.events import BackorderChanged, UnitsGivenUp
 from integration.messaging.keys import BusinessKeys
 from integration.messaging.message import Message, Stamp
 from integration.messaging.outbox import Outbox
@@ -40,6 +41,17 @@ FULFILLMENT_LINES = (
 ORDER = select(orders).where(orders.c.order_id == bindparam("order_id"))
 # Takes a row lock, where the database has them: whoever changes an order's course takes the order first.
 LOCKED_ORDER = ORDER.with_for_update()
+_TAKE_ORDER = select(orders.c.order_id).where(orders.c.order_id == bindparam("order_id")).with_for_update()
+_TAKE_ORDER_OF = (
+    select(orders.c.order_id)
+    .where(
+        orders.c.order_id
+        == select(fulfillments.c.order_id)
+        .where(fulfillments.c.fulfillment_id == bindparam("fulfillment_id"))
+        .scalar_subquery()
+    )
+    .with_for_update()
+)
 ORDER_LINES = select(order_lines).where(order_lines.c.order_id == bindparam("order_id")).order_by(order_lines.c.line_no)
 
 _MOVE_FULFILLMENT_LINE = (
@@ -106,6 +118,17 @@ class Desk:
         self.put(tx, "erp", "change_order", self.ids.new("change"), payload, correlation_id)
 
 
+def take_order(tx: Transaction, order_id: str) -> None:
+    """Before a change of an order's lines, fulfillments or shipments: whoever else is about one waits until this
+    transaction ends. What is read after it is what the one before left."""
+    tx.lock(_TAKE_ORDER, {"order_id": order_id})
+
+
+def take_order_of(tx: Transaction, fulfillment_id: str) -> None:
+    """As `take_order`, of the order to which a fulfillment belongs; nothing where there is no such fulfillment."""
+    tx.lock(_TAKE_ORDER_OF, {"fulfillment_id": fulfillment_id})
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """What moves on one line of a fulfillment, as increments."""
@@ -136,7 +159,7 @@ def move_fulfillment_lines(tx: Transaction, desk: Desk, fulfillment: Any, moves:
             for move in moves
         ],
     )
-    for move in moves:
+    for move in sorted(moves, key=lambda move: move.sku):  # rows of stock are locked in this order everywhere
         if move.released:
             desk.reservations.free(tx, fulfillment.node, move.sku, move.released)
 
@@ -173,6 +196,12 @@ def move_order_lines(tx: Transaction, order_id: str, books: Sequence[Books]) -> 
             for entry in books
         ],
     )
+    waiting = tuple(entry.line_no for entry in books if entry.backordered)
+    if waiting:
+        tx.tell(BackorderChanged(order_id, waiting))
+    given_up = tuple(entry.line_no for entry in books if entry.cancelled + entry.short > 0)
+    if given_up:
+        tx.tell(UnitsGivenUp(order_id, given_up))
 
 
 def set_status(

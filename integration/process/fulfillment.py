@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 
 from contracts.wire import iso
 from integration.messaging.message import Message
@@ -18,13 +18,14 @@ from integration.process.desk import (
     Desk,
     OrderHandler,
     set_status,
+    take_order,
 )
 from integration.process.partners import Body, Erp, ThreePl, Warehouse
-from integration.storage import Transaction, audit, touch_order
+from integration.storage import Transaction, audit, sum_of, touch_order
 from integration.storage.tables import fulfillment_lines, fulfillments, orders
 
 _PROMISED_AT_ACCEPTANCE = (
-    select(fulfillment_lines.c.line_no, func.sum(fulfillment_lines.c.quantity).label("confirmed"))
+    select(fulfillment_lines.c.line_no, sum_of(fulfillment_lines.c.quantity).label("confirmed"))
     .join(fulfillments, fulfillments.c.fulfillment_id == fulfillment_lines.c.fulfillment_id)
     .where(fulfillments.c.order_id == bindparam("order_id"))
     .group_by(fulfillment_lines.c.line_no)
@@ -165,6 +166,7 @@ class ReleaseFulfillment(OrderHandler):
         if not answer:
             return
         now_us = self.desk.clock.now_us()
+        take_order(tx, message.payload["order_id"])
         fulfillment = tx.one(FULFILLMENT, {"fulfillment_id": message.payload["fulfillment_id"]})
         if fulfillment.status == "planned":
             set_status(tx, fulfillment, "released", now_us, f"released to {fulfillment.node}")

@@ -6,11 +6,13 @@ ERP, audit. No partner is called. A refusal is a catalogued problem, and leaves 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 import orjson
 from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from contracts.errors import ProblemError
 from contracts.wire import iso
@@ -20,19 +22,20 @@ from integration.domain.orders import ACCEPTED, ON_HOLD, Line
 from integration.domain.pricing import line_tax_minor, price_in_force
 from integration.domain.sourcing import Demand, Share, preferred_nodes, source
 from integration.messaging.outbox import Outbox
+from integration.process.desk import take_order
 from integration.process.inventory import Inventory
 from integration.process.reference import Item, Reference, ReferenceView
 from integration.process.reservations import Reservations, total
 from integration.runtime import Clock, Ids
 from integration.settings import SECOND, Settings
-from integration.storage import Database, Transaction, audit, touch_order
+from integration.storage import Database, Transaction, audit, sum_of, touch_order
 from integration.storage.tables import fulfillment_lines, fulfillments, order_lines, orders
 
 _BY_REFERENCE = select(orders.c.order_id).where(
     orders.c.customer_id == bindparam("customer_id"), orders.c.order_reference == bindparam("order_reference")
 )
 # What the ERP's last exposure can't contain yet.
-_OWN_OPEN = select(func.coalesce(func.sum(orders.c.total_minor), 0).label("minor")).where(
+_OWN_OPEN = select(func.coalesce(sum_of(orders.c.total_minor), 0).label("minor")).where(
     orders.c.customer_id == bindparam("customer_id"),
     or_(orders.c.booked_at_us.is_(None), orders.c.booked_at_us > bindparam("synced_at_us")),
     orders.c.status.not_in(("cancelled", "closed")),
@@ -42,7 +45,7 @@ _LOAD = (
     .where(fulfillments.c.status.in_(("planned", "released", "picked", "packed", "labelled")))
     .group_by(fulfillments.c.node)
 )
-_INSERT_ORDER = insert(orders)
+_INSERT_ORDER = upsert(orders).on_conflict_do_nothing(index_elements=["customer_id", "order_reference"])
 _INSERT_LINE = insert(order_lines)
 _INSERT_FULFILLMENT = insert(fulfillments)
 _INSERT_FULFILLMENT_LINE = insert(fulfillment_lines)
@@ -146,7 +149,7 @@ class Intake:
     def _customer(self, tx: Transaction, view: ReferenceView, asked: Mapping[str, Any]) -> Any:
         customer = self._reference.customer(tx, view, asked["customer_id"])
         if customer is None:
-            raise ProblemError("unknown-customer", f"there is no customer {asked['customer_id']!r}")
+            raise unknown_customer(asked["customer_id"])
         if customer.status != "active":
             raise ProblemError("customer-blocked", f"customer {customer.customer_id!r} is {customer.status}")
         if customer.currency != asked["currency"]:
@@ -184,6 +187,7 @@ class Intake:
         self, tx: Transaction, view: ReferenceView, customer: Any, lines: Sequence[PricedLine]
     ) -> None:
         total_minor = sum(line.net_minor + line.tax_minor for line in lines)
+        tx.lock_name(f"credit {customer.customer_id}")  # two orders at once must not both count on the same credit
         since = {"customer_id": customer.customer_id, "synced_at_us": view.customers_synced_at_us}
         own_open = int(tx.one(_OWN_OPEN, since).minor)
         if exceeds_credit(customer.credit_limit_minor, customer.credit_exposure_minor, own_open, total_minor):
@@ -292,8 +296,9 @@ class Intake:
         for share in shares:
             confirmed[share.line_no] += share.quantity
         rows = [_line_row(order["order_id"], line, confirmed[line.line_no]) for line in lines]
-        tx.execute(_INSERT_ORDER, order)
-        tx.execute(_INSERT_LINE, rows)
+        if tx.execute(_INSERT_ORDER, order) == 0:  # another took the reference since we looked
+            self._refuse_used_reference(tx, order)
+        tx.send(_INSERT_LINE, rows)
         self._write_fulfillments(tx, order, shares)
         held = order["hold_reason"] is not None
         if not held:
@@ -306,16 +311,19 @@ class Intake:
             sum(confirmed.values()),
             sum(row["backordered"] for row in rows),
             tuple(dict.fromkeys(share.node for share in shares)),
+            order["correlation_id"],
+            order_on_wire(order, rows),
         )
+        tx.tell(told)
         audit(tx, order["accepted_at_us"], "order_accepted", order_id=order["order_id"],
               correlation_id=order["correlation_id"], to_state=order["status"], detail=told.tell())  # fmt: skip
-        return order_on_wire(order, rows)
+        return dict(told.order)
 
     def _write_fulfillments(self, tx: Transaction, order: Mapping[str, Any], shares: Sequence[Share]) -> None:
         now_us = order["accepted_at_us"]
         for node in dict.fromkeys(share.node for share in shares):
             fulfillment_id = self._ids.new("ful")
-            tx.execute(
+            tx.send(
                 _INSERT_FULFILLMENT,
                 {
                     "fulfillment_id": fulfillment_id,
@@ -331,7 +339,7 @@ class Intake:
                 },
             )
             own = [share for share in shares if share.node == node]
-            tx.execute(_INSERT_FULFILLMENT_LINE, [_fulfillment_line_row(fulfillment_id, share) for share in own])
+            tx.send(_INSERT_FULFILLMENT_LINE, [_fulfillment_line_row(fulfillment_id, share) for share in own])
 
     def _book(self, tx: Transaction, order_id: str, correlation_id: str) -> None:
         self._outbox.put(tx, "erp", "book_order", f"book_order:{order_id}", {"order_id": order_id}, correlation_id)
@@ -347,8 +355,7 @@ class Intake:
         with database.read() as tx:
             waiting = tx.rows(_HELD)
         for row in waiting:
-            with database.write() as tx:
-                released += self._release_one(tx, row)
+            released += database.transact(partial(self._release_one, held=row))
         return released
 
     def _release_one(self, tx: Transaction, held: Any) -> int:
@@ -361,6 +368,7 @@ class Intake:
         reason = None if may_order else "customer-blocked"
         if reason == held.hold_reason:
             return 0
+        take_order(tx, held.order_id)
         if tx.execute(_UNHOLD, {"held_order_id": held.order_id, "new_reason": reason}) == 0:
             return 0
         audit(tx, now_us, "hold_released" if may_order else "hold_kept", order_id=held.order_id,
@@ -438,6 +446,11 @@ _ORDER_FIELDS = ("order_id", "customer_id", "order_reference", "status", "versio
                  "tax_minor", "total_minor")  # fmt: skip
 _LINE_FIELDS = ("line_no", "sku", "ordered", "confirmed", "backordered", "shipped", "cancelled", "short",
                 "unit_price_minor", "tax_rate_bp")  # fmt: skip
+
+
+def unknown_customer(customer_id: str) -> ProblemError:
+    """What is said of a customer who is not there."""
+    return ProblemError("unknown-customer", f"there is no customer {customer_id!r}")
 
 
 def order_on_wire(order: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

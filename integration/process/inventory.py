@@ -9,11 +9,11 @@ older than some that have been applied: its stock is then the snapshot plus thos
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from integration.runtime import Clock
-from integration.storage import Database, Transaction, audit
+from integration.storage import Database, Transaction, audit, sum_of
 from integration.storage.tables import stock, stock_deltas, stock_sync
 
 Deltas = Sequence[Mapping[str, Any]]
@@ -46,12 +46,18 @@ _APPLY = (
     .values(on_hand=stock.c.on_hand + bindparam("on_hand_delta"), held=stock.c.held + bindparam("held_delta"))
 )
 _INSERT = insert(stock)
+# An unknown article may be told of by two events at once.
+_add = upsert(stock)
+_ADD = _add.on_conflict_do_update(
+    index_elements=["sku", "node"],
+    set_={"on_hand": stock.c.on_hand + _add.excluded["on_hand"], "held": stock.c.held + _add.excluded["held"]},
+)
 _AT_NODE = select(stock).where(stock.c.node == bindparam("at_node"))
 _NEWER = (
     select(
         stock_deltas.c.sku,
-        func.sum(stock_deltas.c.on_hand_delta).label("on_hand"),
-        func.sum(stock_deltas.c.held_delta).label("held"),
+        sum_of(stock_deltas.c.on_hand_delta).label("on_hand"),
+        sum_of(stock_deltas.c.held_delta).label("held"),
     )
     .where(stock_deltas.c.node == bindparam("at_node"), stock_deltas.c.sequence > bindparam("as_of"))
     .group_by(stock_deltas.c.sku)
@@ -98,20 +104,25 @@ class Inventory:
         """Have `callback(tx, node, skus)` called in the transaction of the rise."""
         self._listeners.append(callback)
 
+    def expect_deltas(self, tx: Transaction, node: str) -> None:
+        """Keep snapshots of the node out until this transaction ends; before its order is taken, wherever both are."""
+        tx.lock_name(f"stock {node}", shared=True)
+
     def apply(self, tx: Transaction, node: str, sequence: int, deltas: Deltas) -> None:
         """Apply the deltas of one booking at a node: entries {sku, on_hand_delta, held_delta}.
 
         The caller makes sure that each booking comes here once.
         """
+        self.expect_deltas(tx, node)
         sync = tx.one(_SYNC, {"node": node})
         if sync is not None and sequence <= sync.as_of_sequence:
             return
         rose: list[str] = []
-        for delta in deltas:
+        for delta in sorted(deltas, key=_sku):
             moved = {"on_hand_delta": delta["on_hand_delta"], "held_delta": delta["held_delta"]}
             tx.execute(_LOG, {"node": node, "sequence": sequence, "sku": delta["sku"], **moved})
             if tx.execute(_APPLY, {"at_node": node, "of_sku": delta["sku"], **moved}) == 0:
-                tx.execute(_INSERT, self._new_row(node, delta["sku"], moved["on_hand_delta"], moved["held_delta"]))
+                tx.execute(_ADD, self._new_row(node, delta["sku"], moved["on_hand_delta"], moved["held_delta"]))
             if moved["on_hand_delta"] > moved["held_delta"]:
                 rose.append(delta["sku"])
         self._tell(tx, node, rose)
@@ -127,6 +138,7 @@ class Inventory:
 
         A snapshot older than the last one is ignored.
         """
+        tx.lock_name(f"stock {node}")
         sync = tx.one(_SYNC, {"node": node})
         if sync is not None and as_of_sequence < sync.as_of_sequence:
             return
@@ -153,7 +165,7 @@ class Inventory:
     ) -> None:
         new = [sku for sku in levels if sku not in known]
         tx.execute(_INSERT, [self._new_row(node, sku, *levels[sku]) for sku in new])
-        changed = [sku for sku in known if levels.get(sku, (0, 0)) != known[sku]]
+        changed = [sku for sku in sorted(known) if levels.get(sku, (0, 0)) != known[sku]]
         sets = [(sku, *levels.get(sku, (0, 0))) for sku in changed]
         tx.execute(_SET, [{"at_node": node, "of_sku": s, "new_on_hand": o, "new_held": h} for s, o, h in sets])
         before = {sku: on_hand - held for sku, (on_hand, held) in known.items()}
@@ -187,6 +199,11 @@ class Inventory:
         return found
 
 
+def _sku(delta: Mapping[str, Any]) -> str:
+    """Rows of stock are locked in this order everywhere."""
+    return str(delta["sku"])
+
+
 class Reconciliation:
     """Reads the whole stock of a node and sets the books right."""
 
@@ -198,5 +215,4 @@ class Reconciliation:
     def reconcile(self, node: str) -> None:
         """Read the node's stock and take it as a snapshot; raises ReadFailed."""
         levels = self._sources[node].stock()
-        with self._database.write() as tx:
-            self._inventory.take_snapshot(tx, node, levels.as_of_sequence, levels.items)
+        self._database.transact(lambda tx: self._inventory.take_snapshot(tx, node, levels.as_of_sequence, levels.items))

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from integration.messaging.message import Message, Stamp
 from integration.messaging.outcomes import Done, Outcome, Refused
-from integration.process.desk import FULFILLMENT, Desk, OrderHandler, set_status
+from integration.process.desk import FULFILLMENT, Desk, OrderHandler, set_status, take_order
 from integration.process.partners import Carrier, Warehouse
 from integration.storage import Transaction
 from integration.storage.tables import fulfillments, orders, parcels
@@ -66,9 +66,10 @@ def put_label(tx: Transaction, desk: Desk, fulfillment: Any, parcel_id: str) -> 
 class CreateLabel(OrderHandler):
     """Buys one label per parcel, and asks before it buys again: not every carrier recognizes a repetition."""
 
-    def __init__(self, desk: Desk, carrier: Carrier) -> None:
+    def __init__(self, desk: Desk, carrier: Carrier, check_after_us: int = CHECK_LABELS_AFTER_US) -> None:
         super().__init__(desk)
         self._carrier = carrier
+        self._check_after_us = check_after_us
 
     def send(self, message: Message) -> Outcome:
         """Buy the label, unless the parcel has one or an earlier attempt turns out to have bought it."""
@@ -103,6 +104,7 @@ class CreateLabel(OrderHandler):
             self._check_later(tx, message)
         if not answer:
             return
+        take_order(tx, message.payload["order_id"])  # of two parcels labelled at once one must see the other's label
         label = {"new_label_id": answer["label_id"], "new_tracking_number": answer["tracking_number"]}
         labelled = tx.execute(_LABEL, {"of_parcel_id": parcel_id, **label}) == 1
         parcel = tx.one(_PARCEL, {"parcel_id": parcel_id})
@@ -122,7 +124,7 @@ class CreateLabel(OrderHandler):
             f"check_labels:{message.payload['parcel_id']}:{message.attempts}",
             dict(message.payload),
             message.correlation_id,
-            CHECK_LABELS_AFTER_US,
+            self._check_after_us,
         )
 
 
@@ -180,6 +182,7 @@ class AttachLabels(OrderHandler):
 
     def done(self, tx: Transaction, message: Message, answer: Mapping[str, Any]) -> None:
         """Note that the release is ready to leave, unless it has left."""
+        take_order(tx, message.payload["order_id"])
         fulfillment = tx.one(FULFILLMENT, {"fulfillment_id": message.payload["fulfillment_id"]})
         if answer and fulfillment.status in {"released", "picked", "packed"}:
             set_status(tx, fulfillment, "labelled", self.desk.clock.now_us())

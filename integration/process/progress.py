@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy.dialects.postgresql import insert
 
+from integration.domain.events import ShipmentLeft
 from integration.domain.sourcing import Demand
 from integration.process.backorders import Backorders
 from integration.process.billing import put_confirmation
@@ -120,6 +121,7 @@ class Progress:
                 note(tx, fulfillment, "shipped_beyond_order", self._desk.clock.now_us(), detail)
         move_fulfillment_lines(tx, self._desk, fulfillment, moves)
         move_order_lines(tx, fulfillment.order_id, books)
+        tx.tell(ShipmentLeft(fulfillment.order_id, shipment.shipment_id))
         put_confirmation(tx, self._desk, fulfillment.order_id, shipment.shipment_id, fulfillment.correlation_id)
         return True
 

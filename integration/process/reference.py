@@ -6,6 +6,7 @@ until the next one.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -117,11 +118,11 @@ class Reference:
         """Prices by price list and sku, whenever they are in force."""
         unknown = [sku for sku in skus if (price_list, sku) not in view.prices]
         if unknown:
-            for sku in unknown:
-                view.prices[price_list, sku] = []
+            found: dict[tuple[str, str], list[ContractPrice]] = {(price_list, sku): [] for sku in unknown}
             for row in tx.rows_for(_PRICES, "skus", unknown, {"price_list": price_list}):
                 price = ContractPrice(row.unit_price_minor, row.currency, row.valid_from_us, row.valid_to_us)
-                view.prices[price_list, row.sku].append(price)
+                found[price_list, row.sku].append(price)
+            view.prices.update(found)  # whole, for another thread may read it
         return view.prices
 
     def tax_rates(self, tx: Transaction, view: ReferenceView) -> Mapping[tuple[str, str], int]:
@@ -169,12 +170,14 @@ class ReferenceSync:
             began_at_us = self._clock.now_us()
             since = _iso_or_none(synced.get(kind))
             count = self._copy(kind, since)
-            with self._database.write() as tx:
-                tx.execute(_UPSERT_SYNC, {"kind": kind, "synced_at_us": began_at_us})
-                if count:
-                    audit(tx, self._clock.now_us(), "reference_synchronized", entity="reference", entity_id=kind,
-                          detail=f"{count} records")  # fmt: skip
+            self._database.transact(partial(self._synchronized, kind=kind, began_at_us=began_at_us, count=count))
         self._after_sync()
+
+    def _synchronized(self, tx: Transaction, kind: str, began_at_us: int, count: int) -> None:
+        tx.execute(_UPSERT_SYNC, {"kind": kind, "synced_at_us": began_at_us})
+        if count:
+            audit(tx, self._clock.now_us(), "reference_synchronized", entity="reference", entity_id=kind,
+                  detail=f"{count} records")  # fmt: skip
 
     def _copy(self, kind: str, since: str | None) -> int:
         """Copy what changed, in transactions of some rows each; how many records."""
@@ -183,8 +186,7 @@ class ReferenceSync:
         records = iter(sources[kind](since))
         count = 0
         while batch := list(islice(records, BATCH_ROWS)):
-            with self._database.write() as tx:
-                _STORES[kind](tx, batch)
+            self._database.transact(partial(_STORES[kind], records=batch))
             count += len(batch)
         return count
 
@@ -217,7 +219,7 @@ def _store_tax_rates(tx: Transaction, records: Sequence[Record]) -> None:
     tx.execute(_UPSERT_TAX_RATE, [_columns(record, tax_rates, ("updated_at",)) for record in records])
 
 
-_STORES: Mapping[str, Callable[[Transaction, Sequence[Record]], None]] = {
+_STORES: Mapping[str, Callable[..., None]] = {
     "customers": _store_customers,
     "items": _store_items,
     "prices": _store_prices,

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from contracts.wire import parse_iso
-from integration.process.desk import FULFILLMENT, Desk, note, set_status
+from integration.process.desk import FULFILLMENT, Desk, note, set_status, take_order_of
 from integration.process.labels import put_label
 from integration.process.progress import Progress, Shipment
 from integration.storage import Transaction, audit, touch_order
@@ -42,6 +42,16 @@ _PARCEL_OF_TRACKING = (
     .order_by(parcels.c.parcel_id.desc())
 )
 
+# What each state of a release is in our words; a state that is missing changes nothing.
+_STATUS_FOUND = {
+    "picked": "picked",
+    "short": "short",
+    "packed": "packed",
+    "labelled": "labelled",
+    "shipped": "shipped",
+    "cancelled": "cancelled",
+}
+
 
 class Shipping:
     """Takes in events about releases and parcels."""
@@ -68,6 +78,9 @@ class Shipping:
     # ---- releases
 
     def _release(self, tx: Transaction, source: str, event_type: str, data: Data) -> None:
+        if data.get("stock"):
+            self._desk.inventory.expect_deltas(tx, source)
+        take_order_of(tx, data["release_id"])
         fulfillment = tx.one(FULFILLMENT, {"fulfillment_id": data["release_id"]})
         if fulfillment is None or fulfillment.node != source:
             self._stock(tx, source, data)
@@ -75,6 +88,53 @@ class Shipping:
                   detail=f"{event_type} about release {data['release_id']!r}")  # fmt: skip
             return
         self._releases[event_type](tx, fulfillment, data)
+
+    def catch_up(self, tx: Transaction, source: str, data: Data) -> bool:
+        """Apply what a node answers when it is asked for a release; whether there was news.
+
+        All quantities are in all, so what events told already changes nothing. An answer that is older than the latest
+        event is left alone, and so is one that does not say how old it is.
+        """
+        take_order_of(tx, data["release_id"])
+        fulfillment = tx.one(FULFILLMENT, {"fulfillment_id": data["release_id"]})
+        if fulfillment is None or fulfillment.node != source or data.get("sequence", -1) < fulfillment.event_sequence:
+            return False
+        before = self._progress.lines_of(tx, fulfillment.fulfillment_id)
+        parcels = [self._found_parcel(tx, fulfillment, parcel) for parcel in data["parcels"]]
+        self._found_quantities(tx, fulfillment, data)
+        status = _STATUS_FOUND.get(data["status"], fulfillment.status)
+        if any(parcels) or self._progress.lines_of(tx, fulfillment.fulfillment_id) != before:
+            now_us = self._desk.clock.now_us()
+            self._advance(tx, fulfillment, data, status, "read at the node")
+            note(tx, fulfillment, "caught_up", now_us, f"{source} says {data['status']}")
+            touch_order(tx, fulfillment.order_id, now_us)
+            return True
+        return False
+
+    def _found_parcel(self, tx: Transaction, fulfillment: Any, parcel: Data) -> bool:
+        number = parcel["tracking_number"]
+        if not self._insert_parcel(tx, fulfillment, parcel, parcel["weight_g"], number):
+            return (
+                bool(number)
+                and tx.execute(_TRACKED, {"of_parcel_id": parcel["parcel_id"], "new_tracking_number": number}) == 1
+            )
+        if not number:
+            put_label(tx, self._desk, fulfillment, parcel["parcel_id"])
+        return True
+
+    def _found_quantities(self, tx: Transaction, fulfillment: Any, data: Data) -> None:
+        lines = data["lines"]
+        numbers = {parcel["parcel_id"]: parcel["tracking_number"] for parcel in data["parcels"]}
+        for left in data.get("shipments", ()):
+            tracking = [number for parcel_id in left["parcels"] if (number := numbers.get(parcel_id))]
+            at_us = parse_iso(left["shipped_at"])
+            self._progress.ship(tx, fulfillment, Shipment(left["shipment_id"], at_us, left["lines"], tracking))
+        short = {line["line_no"]: line["short"] for line in lines if line["short"]}
+        if short or any(line["picked"] for line in lines):
+            self._progress.pick(tx, fulfillment, {line["line_no"]: line["picked"] for line in lines}, short)
+        cancelled = {line["line_no"]: line["cancelled"] for line in lines if line["cancelled"]}
+        if cancelled:
+            self._progress.cancel(tx, fulfillment, cancelled)
 
     def _picked(self, tx: Transaction, fulfillment: Any, data: Data) -> None:
         self._stock(tx, fulfillment.node, data)

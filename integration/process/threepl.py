@@ -1,6 +1,7 @@
 """The 3PL tells nothing by itself: its changes are polled, in the order in which it made them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -9,11 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from contracts.wire import parse_iso
 from integration.messaging.outcomes import Done, Retry, Uncertain
-from integration.process.desk import FULFILLMENT, Desk, note, set_status
+from integration.process.desk import FULFILLMENT, Desk, note, set_status, take_order_of
 from integration.process.partners import ThreePl
 from integration.process.progress import Progress, Shipment
 from integration.process.shipping import quantities
-from integration.runtime import ReadFailed
+from integration.runtime import Clock, Duty, ReadFailed
 from integration.storage import DatabaseFailed, Transaction, audit, touch_order
 from integration.storage.tables import fulfillments, parcels
 
@@ -58,10 +59,11 @@ class ThreePlPoll:
         self._seen_change: int | None = None
         self._asked_us = 0
 
-    def run(self) -> None:
-        """Poll for ever; a task."""
+    def run(self, clock: Clock, on_duty: Duty) -> None:
+        """Poll for ever, by this clock; a task."""
         while True:
-            self._desk.clock.sleep(self.once())
+            on_duty()
+            clock.sleep(self.once())
 
     def once(self) -> int:
         """Poll; the answer is how long to wait before the next time, which is sooner after a failure, but never sooner
@@ -103,13 +105,15 @@ class ThreePlPoll:
                 self._asked_us = failure.after_us
                 return False
         for item in items:
-            with self._desk.database.write() as tx:
-                self._apply(tx, item)
+            self._desk.database.transact(partial(self._apply, item=item))
             self._seen_change = int(item["change"])
         return True
 
     def _apply(self, tx: Transaction, item: Mapping[str, Any]) -> None:
         now_us = self._desk.clock.now_us()
+        if item["shipments"]:
+            self._desk.inventory.expect_deltas(tx, self._node)
+        take_order_of(tx, item["reference"])
         fulfillment = tx.one(FULFILLMENT, {"fulfillment_id": item["reference"]})
         if fulfillment is None or fulfillment.node != self._node:
             audit(tx, now_us, "unknown_release", entity="poll", entity_id=self._node,

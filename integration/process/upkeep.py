@@ -5,13 +5,14 @@ reconciliation: a partner may have dropped it in silence, and what it did not te
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from integration.messaging.outcomes import Done, Outcome, Refused
 from integration.process.inventory import Reconciliation
 from integration.process.reference import ReferenceSync
-from integration.runtime import Clock, ReadFailed, Tasks
+from integration.runtime import Clock, Duty, ReadFailed, Tasks, always
 from integration.settings import Settings
 from integration.storage import DatabaseFailed
 
@@ -25,6 +26,15 @@ class Subscriber(Protocol):
     def subscribe(self, url: str, secret: str, types: Sequence[str]) -> Outcome: ...
 
 
+@dataclass(frozen=True)
+class Chore:
+    """Work that is done every so often, the first time when that long has passed. May raise ReadFailed."""
+
+    name: str
+    work: Callable[[], object]
+    every_us: int
+
+
 class Upkeep:
     """Starts and runs the loops."""
 
@@ -36,6 +46,8 @@ class Upkeep:
         reference: ReferenceSync,
         reconciliation: Reconciliation,
         subscribers: Mapping[str, Subscriber],
+        on_duty: Duty = always,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._clock = clock
         self._tasks = tasks
@@ -43,9 +55,11 @@ class Upkeep:
         self._reference = reference
         self._reconciliation = reconciliation
         self._subscribers = subscribers
+        self._on_duty = on_duty
+        self._chores = chores
 
     def start(self) -> None:
-        """Spawn a loop for reference data, one per node, and one per other partner that sends webhooks."""
+        """Spawn a loop for reference data, one per node, one per other partner that sends webhooks, and the chores."""
         settings = self._settings
         self._spawn(0, "reference data", self._reference.synchronize, settings.reference_every_us)
         number = 1
@@ -58,16 +72,19 @@ class Upkeep:
                 renew = partial(self._subscribe, partner)
                 self._spawn(number, f"subscription at {partner}", renew, settings.reconcile_every_us)
                 number += 1
+        for chore in self._chores:
+            self._tasks.spawn(chore.name, self._repeat, chore.work, chore.every_us, chore.every_us)
 
     def _spawn(self, number: int, name: str, work: Callable[[], None], every_us: int) -> None:
         self._tasks.spawn(name, self._repeat, work, every_us, number * _STAGGER_US)
 
-    def _repeat(self, work: Callable[[], None], every_us: int, first_us: int) -> None:
+    def _repeat(self, work: Callable[[], object], every_us: int, first_us: int) -> None:
         self._clock.sleep(first_us)
         while True:
+            self._on_duty()
             self._clock.sleep(self.once(work, every_us))
 
-    def once(self, work: Callable[[], None], every_us: int) -> int:
+    def once(self, work: Callable[[], object], every_us: int) -> int:
         """Do the work; the answer is how long to wait before the next time, which is soon after a failure."""
         try:
             work()

@@ -5,6 +5,7 @@ from sqlalchemy.sql import ColumnElement
 
 from integration.domain.orders import REACHED_NODE, OrderFacts, derive_status
 from integration.storage.database import StorageError, Transaction
+from integration.storage.statements import sum_of
 from integration.storage.tables import audit as audit_table
 from integration.storage.tables import fulfillments, order_lines, orders, shipments
 
@@ -28,11 +29,11 @@ def audit(
     entry = {"at_us": at_us, "correlation_id": correlation_id, "order_id": order_id, "entity": entity,
              "entity_id": entity_id or order_id, "event": event, "from_state": from_state, "to_state": to_state,
              "detail": detail}  # fmt: skip
-    tx.execute(_INSERT_AUDIT, entry)
+    tx.send(_INSERT_AUDIT, entry)
 
 
 def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
-    query = select(func.coalesce(func.sum(column), 0)).where(order_lines.c.order_id == orders.c.order_id)
+    query = select(func.coalesce(sum_of(column), 0)).where(order_lines.c.order_id == orders.c.order_id)
     return query.correlate(orders).scalar_subquery()
 
 
@@ -89,7 +90,7 @@ def touch_order(tx: Transaction, order_id: str, now_us: int) -> str:
         uninvoiced_shipments=row.uninvoiced,
     )
     status = derive_status(facts)
-    tx.execute(_TOUCH, {"touched_order_id": order_id, "new_status": status})
+    tx.send(_TOUCH, {"touched_order_id": order_id, "new_status": status})
     if status != row.status:
         audit(tx, now_us, "status_changed", order_id=order_id, correlation_id=row.correlation_id,
               from_state=row.status, to_state=status)  # fmt: skip

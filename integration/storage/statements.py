@@ -8,17 +8,15 @@ statement become part of its text, so that partial indexes apply; what is bound 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Executable
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy import BigInteger, BindParameter, Executable, cast, func
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 
 # A list in an `IN` is padded by its last value to one of these lengths, so that few texts exist per statement.
 LIST_SIZES = (1, 4, 16, 64, 256, 1024, 4096)
@@ -35,6 +33,9 @@ class Prepared:
     row: Callable[[Sequence[Any]], Any]
 
 
+_OF_KIND: dict[type[Dialect], "Statements"] = {}
+
+
 class Statements:
     """The compiled statements of one dialect."""
 
@@ -44,10 +45,10 @@ class Statements:
         self._list_names: dict[object, tuple[str, ...]] = {}
 
     @staticmethod
-    @cache
-    def for_sqlite() -> "Statements":
-        """One for all SQLite databases of a process: statements are made at import, and their texts never differ."""
-        return Statements(SQLiteDialect_pysqlite())
+    def of(dialect: Dialect) -> "Statements":
+        """One for all databases of a kind in a process: statements are made at import, and their texts never differ."""
+        kind = type(dialect)
+        return _OF_KIND.setdefault(kind, Statements(kind()))
 
     def prepare(self, statement: Executable, params: Params) -> Prepared:
         """The compiled form of `statement` for these parameter names and list lengths."""
@@ -84,6 +85,11 @@ class Statements:
         else:
             self._plain[key] = prepared
         return prepared
+
+
+def sum_of(column: ColumnElement[int]) -> ColumnElement[int]:
+    """The sum as an integer, which PostgreSQL's sum of big integers is not; null over no rows."""
+    return cast(func.sum(column), BigInteger)
 
 
 def list_size(length: int) -> int:

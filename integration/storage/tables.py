@@ -190,7 +190,7 @@ idempotency = Table(
     PrimaryKeyConstraint("scope", "key"),
 )
 
-# state: ready done dead
+# state: ready done dead. `span_id` is where in the trace `correlation_id` a message was put, if traces are kept.
 outbox = Table(
     "outbox",
     metadata,
@@ -207,6 +207,7 @@ outbox = Table(
     _text("error_class", null=True),
     _text("last_error", null=True),
     _number("created_at_us"),
+    _text("span_id", null=True),
 )
 Index("outbox_ready", outbox.c.lane, outbox.c.next_attempt_at_us, sqlite_where=outbox.c.state == "ready",
       postgresql_where=outbox.c.state == "ready")  # fmt: skip
@@ -304,4 +305,74 @@ reference_sync = Table(
     metadata,
     Column("kind", Text, primary_key=True),
     _number("synced_at_us"),
+)
+
+# What only live processes keep. `name` is the work that falls to one process at a time; it falls to another when
+# `until_us` has passed.
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("holder"),
+    _number("until_us"),
+)
+
+# Dispatchers that live: each renews its row and looks how many share the partners' rates. `breakers` is JSON, the state
+# of each lane's circuit breaker by lane.
+dispatchers = Table(
+    "dispatchers",
+    metadata,
+    Column("process_id", Text, primary_key=True),
+    _number("until_us"),
+    _text("breakers"),
+)
+
+# What the business tells, in order of telling; `body` is the CloudEvent as it is sent. Events of one subject are
+# numbered in the order in which their transactions held the subject.
+events = Table(
+    "events",
+    metadata,
+    Column("position", _ROW_ID, primary_key=True, autoincrement=True),
+    _text("event_id"),
+    _text("type"),
+    _text("subject"),
+    _number("at_us"),
+    _text("correlation_id"),
+    _text("body"),
+    UniqueConstraint("event_id"),
+    Index("events_of_subject", "subject", "position"),
+    Index("events_by_time", "at_us"),
+)
+
+# status: active, gone (answered 410), given_up (failed for too long). `secret` is "" where the channel's own is used.
+# `failures` counts those in a row; nothing is sent before `paused_until_us`.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    _text("channel"),
+    _text("url"),
+    _text("secret"),
+    _text("status"),
+    _number("created_at_us"),
+    _number("failures"),
+    _number("failing_since_us", null=True),
+    _number("paused_until_us"),
+    UniqueConstraint("channel", "url"),
+)
+
+subscription_types = Table(
+    "subscription_types",
+    metadata,
+    Column("subscription_id", Text, ForeignKey("subscriptions.subscription_id"), nullable=False),
+    _text("type"),
+    PrimaryKeyConstraint("type", "subscription_id"),
+)
+
+# The availability that subscribers were last told, by node as JSON.
+availability_told = Table(
+    "availability_told",
+    metadata,
+    Column("sku", Text, primary_key=True),
+    _text("nodes"),
 )

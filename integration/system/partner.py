@@ -30,7 +30,7 @@ _UNSTAMPED = Stamp("", "")
 _NO_ACCESS = (401, 403)
 _DATA_STATUSES = (400, 404, 405, 410, 413, 414, 415, 422)
 # A body cut on its way is refused as no JSON; what we sent was JSON.
-_DAMAGED_ON_THE_WAY = ("malformed-json", "idempotency-key-missing", "header-missing")
+_DAMAGED_ON_THE_WAY = ("malformed-json", "idempotency-key-missing")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """Fakes of the ports, and a database on a file of its own, for every test of the integration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from integration.runtime import SILENT, Duty, Guard, Stream, Telemetry, always
 from integration.storage import Database
 
 # 2026-11-27T09:00:00Z
@@ -88,6 +90,14 @@ class FakePorts:
     tasks: FakeTasks
     ids: FakeIds
     gate: OpenGate
+    guard: Guard = nullcontext
+    on_duty: Duty = always
+    stream: Stream | None = None
+    telemetry: Telemetry = SILENT
+
+    @property
+    def business_clock(self) -> FakeClock:
+        return self.clock
 
 
 class NoHttp:
@@ -107,13 +117,18 @@ def clock(ports: FakePorts) -> FakeClock:
     return ports.clock
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Every test of the integration that keeps anything runs on both databases."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
     return f"sqlite:///{tmp_path}/integration.db"
 
 
 @pytest.fixture
-def database(database_url: str, ports: FakePorts) -> Database:
+def database(database_url: str, ports: FakePorts) -> Iterator[Database]:
     database = Database(database_url, ports.gate, synchronous="OFF")
-    database.create()
-    return database
+    if database.is_sqlite:
+        database.create()
+    yield database
+    database.close()

@@ -1,8 +1,12 @@
 """Settings: durations read well, unknown names are refused with the nearest known one, secrets come from outside."""
 
+import re
+
 import pytest
 
-from integration.settings import HOUR, MINUTE, Settings, SettingsError
+from contracts.validation import Contract
+from integration.experience.access import Caller, callers_of
+from integration.settings import CUSTOMER_SCOPES, HOUR, MINUTE, Settings, SettingsError
 
 
 def test_durations_may_be_written_with_units() -> None:
@@ -54,3 +58,50 @@ def test_a_live_process_is_set_up_from_its_environment() -> None:
         settings.webhook_secret("carrier")
     assert "t1" not in repr(settings)
     assert "p1" not in repr(settings)
+    assert "db/app" not in repr(settings), "a database URL may hold a password"
+
+
+def test_channels_have_scopes_customers_and_for_a_while_two_tokens() -> None:
+    settings = Settings.from_environment(
+        {
+            "PEAKPROOF_CHANNEL_PORTAL_TOKEN": "new old",
+            "PEAKPROOF_CHANNEL_TRACKER_TOKEN": "t1",
+            "PEAKPROOF_CHANNEL_TRACKER_SCOPES": "orders:read availability:read",
+            "PEAKPROOF_CHANNEL_ACME_TOKEN": "a1",
+            "PEAKPROOF_CHANNEL_ACME_CUSTOMER": "C1",
+            "PEAKPROOF_CHANNEL_OPERATIONS_TOKEN": "o1",
+            "PEAKPROOF_CHANNEL_NOBODY_TOKEN": "",
+        }
+    )
+    assert settings.channel_tokens == {
+        "new": "portal", "old": "portal", "t1": "tracker", "a1": "acme", "o1": "operations",
+    }  # fmt: skip
+    assert settings.scopes_of("tracker") == ("orders:read", "availability:read")
+    everything = ("availability:read", "orders:read", "orders:write", "subscriptions:read", "subscriptions:write")
+    assert settings.scopes_of("portal") == everything
+    assert (settings.channel_customers, settings.scopes_of("acme")) == ({"acme": "C1"}, CUSTOMER_SCOPES)
+    assert settings.scopes_of("operations") == Contract.load("orders").scopes
+    callers = callers_of(settings)
+    assert callers["new"] == callers["old"] == Caller("portal", settings.scopes_of("portal"))
+    assert callers["a1"] == Caller("acme", CUSTOMER_SCOPES, "C1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"A_SCOPES": "orders:raed"}, "channel 'a' has the unknown scope 'orders:raed'; did you mean 'orders:read'"),
+        ({"B_TOKEN": "t"}, "channels 'a' and 'b' have the same token; give each its own"),
+        ({"B_SCOPES": "orders:read"}, "set for channel 'b', which has no token; known: a"),
+        ({"A_CUSTOMER": "C1", "A_SCOPES": "operations:read"}, "bound to customer 'C1' and can't have operations:read"),
+    ],
+)
+def test_channels_that_cannot_be_are_refused(changes: dict[str, str], message: str) -> None:
+    given = {"PEAKPROOF_CHANNEL_A_TOKEN": "t"} | {f"PEAKPROOF_CHANNEL_{name}": value for name, value in changes.items()}
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        callers_of(Settings.from_environment(given))
+
+
+def test_scopes_in_a_scenario_are_lists() -> None:
+    assert Settings.from_mapping({"channel_scopes": {"edi": []}}).scopes_of("edi") == ()
+    with pytest.raises(SettingsError, match="the scopes of channel 'edi' are 'orders:read'; expected a list of "):
+        Settings.from_mapping({"channel_scopes": {"edi": "orders:read"}})

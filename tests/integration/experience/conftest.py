@@ -79,7 +79,7 @@ class Shop:
         event = {
             "specversion": "1.0", "id": event_id, "source": partner, "type": event_type,
             "time": iso(self.ports.clock.now_us()), "subject": "A", "datacontenttype": "application/json",
-            "data": data,
+            "data": data, **changes.get("envelope", {}),
         }  # fmt: skip
         body = orjson.dumps(event)
         at_s = changes.get("at_s", self.ports.clock.now_us() // 1_000_000)

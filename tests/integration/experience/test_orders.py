@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from contracts.wire import problem_type
-from integration.storage.tables import fulfillment_lines, order_lines, orders, stock
+from integration.storage.tables import fulfillment_lines, order_lines, orders, shipments, stock
 
 A5 = {"sku": "A", "quantity": 5}
 
@@ -206,6 +207,28 @@ def test_reading_an_order_shows_its_parts(shop: Any) -> None:
     assert [order["order_id"] for order in found["items"]] == ["ord-1x"]
     assert shop.get("/orders?customer_id=C1&order_reference=PO-9").json == {"items": []}
     assert problem(shop.get("/orders/ord-9x")) == (404, "not-found")
+
+
+def test_invoices_say_what_they_bill(shop: Any) -> None:
+    shop.post("/orders", shop.order(A5, {"sku": "B", "quantity": 2}))
+    empty = {"order_id": "ord-1x", "currency": "GBP", "items": []}
+    assert shop.get("/orders/ord-1x/invoices").json == empty
+    row = {"fulfillment_id": "ful-1x", "order_id": "ord-1x", "node": "wms-east", "tracking_numbers": "[]"}
+    first = [{"line_no": 1, "sku": "A", "quantity": 3}]
+    rest = [{"line_no": 1, "sku": "A", "quantity": 2}, {"line_no": 2, "sku": "B", "quantity": 2}]
+    left = [("S1", 1_000_000, first, "I1"), ("S2", 2_000_000, rest, "I2"), ("S3", 3_000_000, rest, None)]
+    with shop.application.database.write() as tx:
+        for shipment_id, at_us, lines, invoice_id in left:
+            told = {"shipment_id": shipment_id, "shipped_at_us": at_us, "invoice_id": invoice_id}
+            tx.execute(insert(shipments), {**row, **told, "lines": orjson.dumps(lines).decode()})
+    items = shop.get("/orders/ord-1x/invoices").json["items"]
+    assert [(one["invoice_id"], one["shipment_id"], one["shipped_at"], one["net_minor"]) for one in items] == [
+        ("I1", "S1", "1970-01-01T00:00:01.000000Z", 765),
+        ("I2", "S2", "1970-01-01T00:00:02.000000Z", 516),
+    ]
+    assert items[1]["lines"] == [{**rest[0], "unit_price_minor": 255}, {**rest[1], "unit_price_minor": 3}]
+    assert shop.get("/orders/ord-1x").json["invoices"] == ["I1", "I2"]
+    assert problem(shop.get("/orders/ord-9x/invoices")) == (404, "not-found")
 
 
 def test_the_edge_refuses_before_anything_is_done(shop: Any) -> None:

@@ -80,6 +80,7 @@ def test_a_write_carries_token_key_and_trace() -> None:
         (problem(400, "malformed-json"), Retry),
         (problem(409, "request-in-flight"), Retry),
         (problem(422, "unknown-sku"), Refused),
+        (problem(422, "idempotency-key-reused"), Refused),
         (problem(409, "conflicting-state"), Refused),
     ],
 )

@@ -1,0 +1,1 @@
+"""Loaded by Alembic, from the first version to the newest."""
