@@ -11,21 +11,26 @@ from importlib.metadata import version
 
 import click
 
+from contracts.errors import UnreadableContract
 from peakproof import exits
+from peakproof.certify import certify
 from peakproof.checks import checks
 from peakproof.contracts import contracts
 from peakproof.explain import explain
 from peakproof.explore import explore
+from peakproof.live.errors import LiveError
+from peakproof.load import load
 from peakproof.mutants import mutants
 from peakproof.replay import replay
 from peakproof.report import report
 from peakproof.run import run
 from peakproof.scenarios import scenarios
+from peakproof.serve import serve
 from peakproof.shrink import shrink
 from reports import ReportError
 from scenarios.errors import ScenarioError
 
-_MENDABLE = (ScenarioError, ReportError)
+_MENDABLE = (ScenarioError, ReportError, UnreadableContract, LiveError)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -38,7 +43,21 @@ def cli() -> None:
     """
 
 
-for _verb in (run, explore, mutants, shrink, replay, report, explain, scenarios, checks, contracts):
+for _verb in (
+    run,
+    explore,
+    mutants,
+    shrink,
+    replay,
+    report,
+    explain,
+    scenarios,
+    checks,
+    contracts,
+    certify,
+    serve,
+    load,
+):
     cli.add_command(_verb)
 
 

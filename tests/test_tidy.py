@@ -31,7 +31,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "scenarios": ("simulators", "contracts", "integration.bootstrap"),
     "scenarios.mutants": ("simulators", "contracts", "integration", "scenarios.spec"),
-    "loadtests": ("scenarios.spec", "scenarios.demand", "contracts"),
+    "loadtests": (
+        "scenarios.spec",
+        "scenarios.demand",
+        "scenarios.events",
+        "scenarios.errors",
+        "scenarios.crowd",  # the same clients as in virtual time
+        "simulators.kernel",  # chance, the evidence writer and faults, which are those of the other processes
+        "contracts",
+    ),
     "reports": ("contracts.evidence",),
     "peakproof": PRODUCT,
     "tests": ROOMS,
@@ -59,9 +67,17 @@ BANNED_CALLS = {
 }
 BANNED_MODULES = {"random", "uuid", "secrets", "threading", "socket", "multiprocessing", "asyncio"}
 WALL_CLOCK_ALLOWED = {
+    "integration/live/api.py": "a live process, which looks whether its port is free",
+    "integration/live/database.py": "waits in real time for a real database",
+    "integration/live/dispatch.py": "a live process, which names itself and waits to be told to stop",
+    "integration/live/door.py": "waits for slow clients on the event loop of a real server",
+    "integration/live/http.py": "exchanges over real sockets have a deadline on the wall clock",
+    "integration/live/ports.py": "the ports of a live process: wall clock, threads, random identifiers",
     "scenarios/verdict.py": "measures how long each check takes, which is no part of evidence",
     "scenarios/runner.py": "measures how long the run takes, which is no part of evidence",
     "scenarios/executors.py": "starts worker processes, outside of any world",
+    "simulators/kernel/live.py": "steps a world as real time goes by",
+    "simulators/kernel/doors.py": "carries real calls into a live world and out of it",
     "simulators/kernel/adapters/enclosure.py": "locks what worlds in several threads of one process share",
     "simulators/kernel/adapters/guards.py": "names the ways out of the world in order to close them",
 }
@@ -145,12 +161,15 @@ def test_functions_stay_short(path: Path) -> None:
 
 def test_every_product_module_is_imported_or_is_a_front_door() -> None:
     used = {name for path in sources(*ROOMS) for _, name in imports(path)}
-    doors = {"peakproof.__main__", "peakproof.cli"}
+    doors = {"peakproof.__main__", "peakproof.cli", "peakproof.live.process", "loadtests.locustfile"}
+    doors |= {f"integration.live.{process}" for process in ("api", "dispatch", "migrate")}
+    alembic_loads = "integration.storage.migrations"
     dead = [
         module
         for path in sources(*PRODUCT)
         if path.name != "__init__.py"
         and (module := module_of(path)) not in doors
+        and not within(module, alembic_loads)
         and not any(within(name, module) for name in used)
     ]
     assert dead == []

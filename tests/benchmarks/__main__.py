@@ -54,6 +54,8 @@ def main() -> None:
         "runs": runs,
         "cost_per_order_many_over_few": round(many["ms_per_order"] / few["ms_per_order"], 3),
         "exploration": measured("exploration"),
+        "intake": measured("intake"),
+        "serving": measured("serving"),
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
@@ -61,6 +63,12 @@ def main() -> None:
         sys.stdout.write(f"{name:24} {few[name]!s:>12} {many[name]!s:>12}\n")
     sys.stdout.write(f"cost per order, {MANY:,} over {FEW:,}: {results['cost_per_order_many_over_few']}\n")
     print_exploration(results["exploration"])
+    served = results["serving"]
+    said = f"{served['simulator_per_second']} requests a second, a constant {served['constant_per_second']}"
+    sys.stdout.write(f"simulator on a port: {said}, ratio {served['simulator_over_constant']}\n")
+    intake = results["intake"]
+    speed = f"{intake['accepted_per_second']} orders a second, {intake['ratio_to_floor']} of one insert a request"
+    sys.stdout.write(f"intake on PostgreSQL: {speed}\n")
     sys.stdout.write(f"{RESULTS}\n")
 
 

@@ -114,3 +114,9 @@ def test_a_setting_that_no_partner_knows_is_refused_before_anything_is_built() -
         Sandbox.open(overrides={"cast.wms-east.profile": "nonesuch"}),
     ):
         pytest.fail("the house must not open")
+
+
+def test_a_vendor_with_short_pages_answers_who_asks_for_no_length() -> None:
+    with Sandbox.open(overrides={"cast.wms-east.settings.stock_page_size": "2"}) as box:
+        page = read(box.call("wms-east", Request("GET", "/stock", box.headers("wms-east"))))
+    assert (len(page["items"]), page["next_page"]) == (2, 2)
