@@ -145,6 +145,7 @@ class Flow:
         desk: Desk,
         clients: Clients,
         further: Mapping[str, Handler],
+        reconciliation: Reconciliation,
     ) -> None:
         self._tasks = ports.tasks
         self._clock = ports.clock
@@ -170,7 +171,6 @@ class Flow:
             DispatcherSettings(settings.lane_poll_every_us, settings.lease_margin_us),
         )
         self._catch_up = shipping.catch_up
-        reconciliation = Reconciliation(desk.database, desk.inventory, clients.threepls)
         self._polls = [
             ThreePlPoll(
                 desk,
@@ -272,8 +272,9 @@ class Application:
             settings.nodes,
             settings.polled_nodes,
         )
-        self._flow = Flow(ports, settings, parts, desk, clients, self._events.handlers)
-        reconciliation = Reconciliation(self.database, self.inventory, {**clients.warehouses, **clients.threepls})
+        nodes = {**clients.warehouses, **clients.threepls}
+        reconciliation = Reconciliation(ports.clock, self.database, self.inventory, nodes)
+        self._flow = Flow(ports, settings, parts, desk, clients, self._events.handlers, reconciliation)
         self.upkeep = Upkeep(
             ports.clock,
             ports.tasks,

@@ -1,5 +1,6 @@
 """What can be set about the integration. Durations are microseconds; defaults suit the simulated partners."""
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -7,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from contracts.errors import MalformedValue
 from contracts.validation import Contract
+from contracts.wire import parse_duration
 from integration.runtime import IntegrationError
 
 MILLISECOND = 1_000
@@ -82,7 +85,8 @@ class Settings:
     stale_policy: str = "hold"
     stale_retry_after_us: int = 60 * SECOND
     hold_recheck_every_us: int = MINUTE
-    # For the whole installation; each of its API processes allows its equal share.
+    # For the whole installation; each of its API processes allows its equal share. One command counts its own workers;
+    # whoever runs it on several machines sets how many there are in all.
     channel_rate_per_second: float = 0.0
     api_processes: int = 1
 
@@ -240,18 +244,14 @@ class Settings:
 
 
 _CHANNEL = "PEAKPROOF_CHANNEL_"
-_UNITS_US = {"us": 1, "ms": MILLISECOND, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 
 
 def duration_us(name: str, value: object) -> int:
     """A duration in microseconds from an integer of microseconds or a text such as `500ms`, `90s` or `4h`."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str):
-        number = value.rstrip("abcdefghijklmnopqrstuvwxyz")
-        unit = value[len(number) :]
-        if number.isdigit() and unit in _UNITS_US:
-            return int(number) * _UNITS_US[unit]
+    with contextlib.suppress(MalformedValue):
+        return parse_duration(value)
     raise SettingsError(f"{name} is {value!r}; a duration looks like 500ms, 90s, 15m, 4h or 3d")
 
 

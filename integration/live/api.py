@@ -8,7 +8,6 @@ import errno
 import importlib
 import os
 import resource
-import signal
 import socket
 import time
 from typing import Any
@@ -21,12 +20,14 @@ from integration.live.database import prepare
 from integration.live.door import Door
 from integration.live.environment import application_of, settings_of
 from integration.live.failures import told_in_a_sentence
-from integration.live.ports import ThreadTasks
+from integration.live.parent import end_with_parent, end_with_stdin
 from integration.live.telemetry import Watch
 from integration.settings import SettingsError
 
 TARGET = "integration.live.api:create_door"
+# What the first process tells its workers.
 _THREADS = "PEAKPROOF_API_THREADS"
+_WORKERS = "PEAKPROOF_API_WORKERS"
 # Connections that may be open at once, idle ones among them, and how long one may take to send its headers.
 _MOST_CONNECTIONS = 8_192
 _HEADERS_WITHIN_MS = 10_000
@@ -38,10 +39,12 @@ _PORT_PATIENCE_S = 2.0
 
 def create() -> WsgiApplication:
     """The WSGI application of one worker, which ends with the process that began it."""
-    ThreadTasks().spawn("parent watch", _end_with, os.getppid())
+    end_with_parent()
     logs.begin()
     watch = Watch.of()
-    settings = dataclasses.replace(settings_of(), dispatches=False)
+    settings = settings_of()
+    processes = max(settings.api_processes, int(os.environ.get(_WORKERS, "1")))
+    settings = dataclasses.replace(settings, dispatches=False, api_processes=processes)
     return watch.wsgi(application_of(settings, watch=watch).wsgi)
 
 
@@ -56,9 +59,12 @@ def create_door() -> Door:
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(1), help="Threads of each process.")
 @click.option("--metrics-port", type=int, help="Answer Prometheus there, on the same address.")
+@click.option("--end-with-stdin", "watches_stdin", is_flag=True, help="Stop when the standard input ends.")
 @told_in_a_sentence
-def main(host: str, port: int, workers: int, threads: int, metrics_port: int | None) -> None:
+def main(host: str, port: int, workers: int, threads: int, metrics_port: int | None, watches_stdin: bool) -> None:
     """Serve the API until told to stop."""
+    if watches_stdin:
+        end_with_stdin()
     settings = settings_of()  # says what is missing before any worker starts
     _wait_until_free(host, port)
     prepare(settings.database_url)
@@ -70,7 +76,7 @@ def main(host: str, port: int, workers: int, threads: int, metrics_port: int | N
 
 
 def _serve(granian: Any, host: str, port: int, workers: int, threads: int) -> None:
-    os.environ[_THREADS] = str(threads)
+    os.environ |= {_THREADS: str(threads), _WORKERS: str(workers)}
     _allow_files(_MOST_CONNECTIONS)
     server = granian.Granian(
         TARGET,
@@ -95,13 +101,6 @@ def _allow_files(most: int) -> None:
     wanted = most + _FURTHER_FILES if hard == resource.RLIM_INFINITY else min(hard, most + _FURTHER_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _end_with(parent: int) -> None:
-    """Killed, granian leaves its workers behind, who would go on answering on its port."""
-    while os.getppid() == parent:
-        time.sleep(_LOOK_S)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _wait_until_free(host: str, port: int) -> None:

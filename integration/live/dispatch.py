@@ -17,6 +17,7 @@ from integration.live import logs, metrics
 from integration.live.database import prepare
 from integration.live.environment import application_of, settings_of
 from integration.live.failures import told_in_a_sentence
+from integration.live.parent import end_with_stdin
 from integration.live.ports import ThreadTasks, WallClock
 from integration.live.telemetry import Watch
 from integration.messaging.presence import Presence
@@ -30,12 +31,15 @@ log = logging.getLogger(__name__)
 @click.option("--patience", default=20, show_default=True, help="Seconds to finish what is at hand when told to stop.")
 @click.option("--metrics-port", type=int, help="Answer Prometheus there, on loopback unless --host says otherwise.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to answer Prometheus on.")
+@click.option("--end-with-stdin", "watches_stdin", is_flag=True, help="Stop when the standard input ends.")
 @told_in_a_sentence
-def main(patience: int, metrics_port: int | None, host: str) -> None:
+def main(patience: int, metrics_port: int | None, host: str, watches_stdin: bool) -> None:
     """Dispatch until told to stop."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
+    if watches_stdin:
+        end_with_stdin()
     settings = settings_of()
     prepare(settings.database_url)
     presence = Presence(f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(4)}", WallClock())

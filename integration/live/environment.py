@@ -13,6 +13,7 @@
 | `PEAKPROOF_INTEGRATION` | optional: further settings as a JSON object, `{"reconcile_every": "15m"}` |
 | `PEAKPROOF_SPEED` | optional: how many business seconds a second of the wall clock has, 1 |
 | `PEAKPROOF_BUSINESS_US`, `PEAKPROOF_BUSINESS_AT_US` | optional: what the business clock showed, and when |
+| `PEAKPROOF_BUSINESS_FILE` | optional: a file that tells how business time goes, and when that changes |
 | `PEAKPROOF_PARTS` | optional: `module:name` of a `Parts`, or of a function that makes one, with a replaced part |
 
 Secrets come from here alone: no option and no file names one. While a token or webhook secret takes the place of
@@ -23,6 +24,7 @@ import dataclasses
 import importlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -30,10 +32,10 @@ import orjson
 from integration.bootstrap import Application, Parts, build
 from integration.experience.access import callers_of
 from integration.live.http import PooledHttp
-from integration.live.ports import RandomIds, ThreadTasks, WallClock, business_clock, gate_for, guard
+from integration.live.ports import RandomIds, ThreadTasks, ToldClock, WallClock, business_clock, gate_for, guard
 from integration.live.stream import DEFAULT_NAME, JetStream
 from integration.live.telemetry import Watch
-from integration.runtime import SILENT, Duty, Ports, always
+from integration.runtime import SILENT, Clock, Duty, Ports, always
 from integration.settings import DAY, MILLISECOND, Settings, SettingsError
 
 # Lanes of a live process look often, for what other processes put does not wake them.
@@ -116,22 +118,29 @@ def ports_of(
     watch: Watch | None = None,
 ) -> Ports:
     """The ports of this process; `on_duty` returns when the periodic work falls to it, `watch` is told of its work."""
-    shown, at = environment.get("PEAKPROOF_BUSINESS_US"), environment.get("PEAKPROOF_BUSINESS_AT_US")
-    for name, value in (("PEAKPROOF_BUSINESS_US", shown), ("PEAKPROOF_BUSINESS_AT_US", at)):
-        if value and not value.isdigit():
-            raise SettingsError(f"{name} is {value!r}; expected microseconds since the Unix epoch")
     return Ports(
         clock=WallClock(),
         http=watch.http(PooledHttp()) if watch else PooledHttp(),
         tasks=ThreadTasks(),
         ids=RandomIds(),
         gate=gate_for(settings.database_url),
-        business=business_clock(speed_of(environment), int(shown) if shown else None, int(at) if at else None),
+        business=_business_clock_of(environment),
         guard=guard,
         on_duty=on_duty,
         stream=_stream(settings, environment),
         telemetry=watch or SILENT,
     )
+
+
+def _business_clock_of(environment: Mapping[str, str]) -> Clock:
+    file = environment.get("PEAKPROOF_BUSINESS_FILE")
+    if file:
+        return ToldClock(Path(file))
+    shown, at = environment.get("PEAKPROOF_BUSINESS_US"), environment.get("PEAKPROOF_BUSINESS_AT_US")
+    for name, value in (("PEAKPROOF_BUSINESS_US", shown), ("PEAKPROOF_BUSINESS_AT_US", at)):
+        if value and not value.isdigit():
+            raise SettingsError(f"{name} is {value!r}; expected microseconds since the Unix epoch")
+    return business_clock(speed_of(environment), int(shown) if shown else None, int(at) if at else None)
 
 
 def _stream(settings: Settings, environment: Mapping[str, str]) -> JetStream | None:

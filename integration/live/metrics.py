@@ -94,8 +94,10 @@ def of_workers(address: str, port: int | None, application: Callable[[], Applica
     os.environ[FILES] = directory  # before the client is imported, which looks for it then
     try:
         server = serve(address, port, application(), None)
-        yield
-        server.shutdown()
+        try:
+            yield
+        finally:
+            server.shutdown()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

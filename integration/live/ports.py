@@ -10,15 +10,20 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_hex
 
+import orjson
+
 from integration.runtime import Clock, Gate, Signal
+from integration.settings import SettingsError
 
 log = logging.getLogger(__name__)
 
 # A task that failed is begun again after this long.
 _RESTART_US = 1_000_000
 _LONGEST_KIND = 6
+_LOOK_S = 0.1
 
 
 class WallClock:
@@ -50,6 +55,52 @@ class BusinessClock:
         """Park the thread for a duration of business time."""
         if duration_us > 0:
             time.sleep(duration_us / 1_000_000 / self.speed)
+
+
+class ToldClock:
+    """A clock that goes as a JSON file tells, which whoever sets the pace replaces at each change of it.
+
+    `clock` in it lists stretches of steady pace, the latest last: what the business clock showed (`business_us`) when
+    the wall clock showed `wall_us`, and how fast it has run since (`speed`), 0 while it stands still. When the file is
+    taken away the last that was told holds. Raises SettingsError when it can't be read at the beginning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._held = self._read()
+        except (OSError, orjson.JSONDecodeError, LookupError, TypeError) as error:
+            raise SettingsError(f"{path} does not tell how business time goes: {error!r}") from error
+
+    def now_us(self) -> int:
+        """Microseconds since the Unix epoch, as the business counts them."""
+        return self._told().now_us()
+
+    def sleep(self, duration_us: int) -> None:
+        """Park the thread for a duration of business time, however its pace changes meanwhile."""
+        ends_us = self.now_us() + duration_us
+        while (left_us := ends_us - self.now_us()) > 0:
+            speed = self._told().speed
+            time.sleep(min(_LOOK_S, left_us / 1_000_000 / speed) if speed else _LOOK_S)
+
+    def _told(self) -> BusinessClock:
+        held, clock = self._held
+        try:
+            if _version_of(self._path) != held:
+                self._held = _, clock = self._read()
+        except FileNotFoundError:
+            pass
+        return clock
+
+    def _read(self) -> tuple[tuple[int, int], BusinessClock]:
+        version = _version_of(self._path)
+        latest = orjson.loads(self._path.read_bytes())["clock"][-1]
+        return version, BusinessClock(latest["speed"], latest["business_us"], latest["wall_us"])
+
+
+def _version_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 class ThreadSignal:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from integration.runtime import Clock
+from integration.runtime import Clock, ReadFailed
 from integration.storage import Database, Transaction, audit, sum_of
 from integration.storage.tables import stock, stock_deltas, stock_sync
 
@@ -205,14 +205,25 @@ def _sku(delta: Mapping[str, Any]) -> str:
 
 
 class Reconciliation:
-    """Reads the whole stock of a node and sets the books right."""
+    """Reads the whole stock of a node and sets the books right. A node that asked to be left alone is, whoever asks."""
 
-    def __init__(self, database: Database, inventory: Inventory, sources: Mapping[str, StockSource]) -> None:
+    def __init__(
+        self, clock: Clock, database: Database, inventory: Inventory, sources: Mapping[str, StockSource]
+    ) -> None:
+        self._clock = clock
         self._database = database
         self._inventory = inventory
         self._sources = sources
+        self._alone_until_us: dict[str, int] = {}
 
     def reconcile(self, node: str) -> None:
         """Read the node's stock and take it as a snapshot; raises ReadFailed."""
-        levels = self._sources[node].stock()
+        left_us = self._alone_until_us.get(node, 0) - self._clock.now_us()
+        if left_us > 0:
+            raise ReadFailed(f"stock of {node}", "it asked to be left alone", left_us)
+        try:
+            levels = self._sources[node].stock()
+        except ReadFailed as failure:
+            self._alone_until_us[node] = self._clock.now_us() + failure.after_us
+            raise
         self._database.transact(lambda tx: self._inventory.take_snapshot(tx, node, levels.as_of_sequence, levels.items))

@@ -89,7 +89,7 @@ class Upkeep:
         try:
             work()
         except ReadFailed as failure:
-            return min(every_us, max(self._settings.reconcile_retry_us, failure.after_us))
+            return max(min(every_us, self._settings.reconcile_retry_us), failure.after_us)
         except DatabaseFailed:
             return min(every_us, self._settings.reconcile_retry_us)
         return every_us

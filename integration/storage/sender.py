@@ -7,11 +7,13 @@ the others cost no round trip of their own.
 from collections.abc import Sequence
 from typing import Any
 
+_OVER = "a statement of this transaction failed: whoever caught that must let it end"
+
 
 class Sender:
     """Stands in for a psycopg cursor, on a connection whose transactions are begun and ended by statements.
 
-    After a statement failed the transaction is over: nothing that was kept back is sent any more.
+    After a statement failed the transaction is over: what was kept back is not sent, and to go on is our own bug.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -32,8 +34,7 @@ class Sender:
 
     def execute(self, statement: str, params: Any = None) -> None:
         """Send all that was kept back and this, and wait for its result."""
-        if self._failed:
-            return
+        assert not self._failed, _OVER
         try:
             if not self._kept:
                 self._cursor.execute(statement, params)
@@ -47,8 +48,7 @@ class Sender:
 
     def executemany(self, statement: str, many: Sequence[Any]) -> None:
         """As `execute`, for each of these parameters; `rowcount` is of all."""
-        if self._failed:
-            return
+        assert not self._failed, _OVER
         try:
             with self._connection.pipeline():
                 self._send_kept()

@@ -369,10 +369,12 @@ subscription_types = Table(
     PrimaryKeyConstraint("type", "subscription_id"),
 )
 
-# The availability that subscribers were last told, by node as JSON.
+# The availability that subscribers were last told.
 availability_told = Table(
     "availability_told",
     metadata,
-    Column("sku", Text, primary_key=True),
-    _text("nodes"),
+    _text("node"),
+    _text("sku"),
+    _number("available"),
+    PrimaryKeyConstraint("sku", "node"),
 )

@@ -14,6 +14,7 @@ from scenarios.mutants.answering import (
     RefusesTooLate,
     SnapshotWins,
     TakesShortForComplete,
+    before_it_is_kept,
     case_as_each,
 )
 from scenarios.mutants.calling import (
@@ -88,6 +89,8 @@ def _pauses() -> tuple[Mapping[str, Any], ...]:
 
 _CRASHES: Mapping[str, Any] = {"id": "own-crash", "kind": "crash", "host": "integration", "at": "after_commit",
                                "select": {"every": 31, "limit": 16}, "delay": "20s"}  # fmt: skip
+_RESTART: Mapping[str, Any] = {"id": "own-restart", "kind": "crash", "host": "integration",
+                               "window": {"from": "100m", "for": "20s"}}  # fmt: skip
 _SLOW_AND_CARELESS = "{profile: careless, settings: {writes: {median: 1500ms, sigma: 0.2, at_most: 3s}}}"
 _BUSY_HOUR = "{skus: 3, orders_share: 0.9, from: 1h, for: 1s, cover: 3.0}"
 _MANY_COUNTS = {"demand.adjustments_per_day": "200"}
@@ -141,6 +144,14 @@ _ALL = (
         ("crash",),
         ("nothing_lost",),
         lambda: Parts(effect=after_acknowledgement),
+        aids=(_CRASHES,),
+    ),
+    Mutant(
+        "answer-first",
+        "Answers for an order before the transaction that keeps it has committed.",
+        ("crash, or two orders interleaving",),
+        ("nothing_lost",),
+        before_it_is_kept,
         aids=(_CRASHES,),
     ),
     Mutant(
@@ -248,12 +259,12 @@ _ALL = (
     Mutant(
         "snapshot-overwrites",
         "Sets stock to a snapshot and drops the changes that came while it was read.",
-        ("snapshot racing changes",),
+        ("snapshot racing changes", "restart"),
         ("availability_agrees", "no_oversell"),
         lambda: Parts(inventory=SnapshotWins),
-        overrides={"integration.reconcile_every": "100m", **_MANY_COUNTS},
-        faults=_stale_snapshots("40m", "70m"),
-        shows_with_one_order=False,
+        # Read once, as it starts again in the middle of the window, and not put right by another snapshot.
+        overrides=_MANY_COUNTS,
+        faults=(*_stale_snapshots("40m", "70m"), _RESTART),
     ),
     Mutant(
         "case-as-each",

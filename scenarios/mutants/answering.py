@@ -1,23 +1,31 @@
 """Bugs in what clients are told, and in how quantities and stock are read."""
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import orjson
+from flask import copy_current_request_context, g
 from sqlalchemy import bindparam, delete, select
 
 from contracts.errors import ProblemError
+from integration.bootstrap import Parts
+from integration.domain.sourcing import Share
 from integration.experience.idempotency import Idempotency, Kept, Work
+from integration.messaging.inbox import EventHandler
 from integration.process.cancellation import Cancellation
+from integration.process.intake import Intake, PricedLine
 from integration.process.inventory import Inventory
 from integration.process.progress import Progress, Shipment
-from integration.runtime import Clock
-from integration.storage import Transaction
+from integration.runtime import Clock, IntegrationError, Tasks
+from integration.storage import Database, Transaction
 from integration.storage.tables import idempotency, stock_deltas
 
 _HOURS_US = 4 * 3_600_000_000
 _TOO_MANY_LINES = 3
+_A_MOMENT_US = 1_000_000
 _FINGERPRINT = select(idempotency.c.fingerprint).where(
     idempotency.c.scope == bindparam("scope"), idempotency.c.key == bindparam("key")
 )
@@ -44,6 +52,65 @@ class RefusesTooLate(Idempotency):
         if kept.status == 201 and len(lines) >= _TOO_MANY_LINES:
             raise ProblemError("invalid-request", f"an order has fewer than {_TOO_MANY_LINES} lines", pointer="/lines")
         return kept
+
+
+class _Answered(Exception):
+    """Takes back the transaction in which an order's answer was found."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__("answered")
+        self.kept = kept
+
+
+class AnswersFirst(Idempotency):
+    """Finds the answer for an order, takes back what that wrote, and writes it again a moment after it has answered."""
+
+    tasks: list[Tasks]
+
+    def run(self, scope: str, key: str, print_of_request: str, work: Work) -> Kept:
+        """As the product's; what is acknowledged is in memory only."""
+        caller = g.caller
+
+        def write() -> None:
+            g.caller = caller
+            self._clock.sleep(_A_MOMENT_US)
+            with contextlib.suppress(ProblemError, IntegrationError):
+                Idempotency(self._database, self._clock).run(scope, key, print_of_request, work)
+
+        try:
+            return super().run(scope, key, print_of_request, work)
+        except _Answered as answered:
+            self.tasks[-1].spawn(f"write {key}", copy_current_request_context(write))
+            return answered.kept
+
+    def _keep(self, tx: Transaction, scope: str, key: str, print_of_request: str, kept: Kept) -> None:
+        if scope.endswith(" place_order") and not kept.problem:
+            raise _Answered(kept)
+        super()._keep(tx, scope, key, print_of_request, kept)
+
+
+class NamesByReference(Intake):
+    """An order that is taken twice has the same id both times."""
+
+    def _write(
+        self, tx: Transaction, order: dict[str, Any], lines: Sequence[PricedLine], shares: Sequence[Share]
+    ) -> dict[str, Any]:
+        name = sha256(f"{order['customer_id']} {order['order_reference']}".encode()).hexdigest()[:16]
+        return super()._write(tx, {**order, "order_id": f"ord-{name}x"}, lines, shares)
+
+
+def before_it_is_kept() -> Parts:
+    """Orders are answered first and kept later; the tasks to do so come the way that those of events do."""
+    known: list[Tasks] = []
+
+    def effect(tasks: Tasks, _database: Database, handler: EventHandler) -> EventHandler:
+        known[:] = [tasks]
+        return handler
+
+    class OwnAnswersFirst(AnswersFirst):
+        tasks = known
+
+    return Parts(effect=effect, idempotency=OwnAnswersFirst, intake=NamesByReference)
 
 
 class CancelsWithoutAsking(Cancellation):

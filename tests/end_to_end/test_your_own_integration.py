@@ -12,6 +12,7 @@ import pytest
 from peakproof import exits
 from peakproof.cli import execute
 from scenarios.application import OFFERED
+from scenarios.capsule import read_capsule
 from scenarios.compare import first_difference
 from scenarios.runner import RunResult, run_scenario
 from scenarios.spec import load
@@ -102,6 +103,24 @@ def test_run_tells_the_verdict_and_how_to_see_it_again(
     said = capsys.readouterr().out
     assert "at_most_once" in said
     assert f"Reproduce  peakproof {' '.join(arguments)}" in said
+
+
+def test_explore_shrinks_what_it_finds_to_a_capsule_that_replays(
+    found: tuple[int, RunResult], tmp_path: Path, capsys: Output
+) -> None:
+    asked = ["corner_shop/scenario.yaml", "--app", "corner_shop:create_app", "--set", "checks=[nothing_lost]"]
+    begun = ["--from", str(found[0]), "--seeds", "1", "--jobs", "1", "--out", str(tmp_path / "explored")]
+    assert execute(["explore", *asked, *begun]) == exits.VIOLATED
+    (file,) = (tmp_path / "explored").glob("*.capsule.json")
+    capsule = read_capsule(file)
+    assert (capsule.app, capsule.mutant, capsule.check) == ("corner_shop:create_app", None, "nothing_lost")
+    assert (capsule.orders_before, len(capsule.only_orders)) == (16, 1)
+    assert capsule.story.headline.startswith("1 order, 1 lost reply of wms-east")
+    assert capsule.neighbour is not None
+    assert capsule.neighbour.said == "without the fault release-reply-lost"
+    capsys.readouterr()
+    assert execute(["replay", str(file), "--out", str(tmp_path / "again")]) == exits.VIOLATED
+    assert f"Same       to the last event: {capsule.digest}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_errors_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_pages_and_documents_are_written(tmp_path: Path) -> None:
     assert execute(["contracts", "docs", "html", str(tmp_path / "new" / "pages")]) == exits.HOLDS
     written = sorted(path.name for path in (tmp_path / "new" / "pages").iterdir())
-    assert written == sorted(f"{name}.{kind}" for name in DOCUMENTS for kind in ("html", "json"))
+    assert written == sorted(f"{name}.{kind}" for name in (*DOCUMENTS, "events") for kind in ("html", "json"))
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """`peakproof contracts fuzz`: options, exit codes, reports, and a live endpoint over real HTTP."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_bad_input_is_one_sentence_and_exit_2(
     error = capsys.readouterr().err
     assert told in error
     assert len(error.splitlines()) == 1
+
+
+def test_without_schemathesis_the_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "schemathesis", None)
+    assert execute(["contracts", "fuzz", "wms"]) == exits.USAGE
+    assert capsys.readouterr().err == 'peakproof: Schemathesis is not installed: pip install "peakproof[contracts]"\n'
 
 
 def test_a_clean_run_holds_and_prints_its_coverage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

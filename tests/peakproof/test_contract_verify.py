@@ -1,5 +1,6 @@
 """`peakproof contracts verify` and `publish`: what is shown, the exit code, JUnit, and a broker's part."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,12 @@ def test_what_can_not_be_done_is_said_in_a_sentence(
         monkeypatch.delenv(name, raising=False)
     assert execute(["contracts", "verify", *arguments]) == 2
     assert told in capfd.readouterr().err
+
+
+def test_without_pact_the_extra_is_named(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pact", None)
+    assert execute(["contracts", "verify", "--provider", "carrier"]) == 2
+    assert capfd.readouterr().err == 'peakproof: Pact is not installed: pip install "peakproof[contracts]"\n'
 
 
 # ---- the broker

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import distributed
 import orjson
 import pytest
 
@@ -38,6 +39,29 @@ def test_shrink_leaves_a_capsule_and_the_report_of_its_run(capsule: Path) -> Non
     assert any("[reply-lost]" in line for line in told["story"]["lines"])
     page = (capsule.parent / "it.story" / "report.html").read_text()
     assert "<h2>1 order, 1 lost reply of wms-east, 2 releases</h2>" in page
+
+
+@pytest.mark.long
+def test_a_cluster_shrinks_to_the_same_story(capsule: Path, tmp_path: Path) -> None:
+    """Two workers try two plans at once, and yet the same plan is chosen."""
+    local_cluster: Any = distributed.LocalCluster
+    run, out = str(capsule.parent / "run"), tmp_path / "it.capsule.json"
+    with local_cluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        asked = ["--check", "at_most_once", "--dask", cluster.scheduler_address, "--out", str(out)]
+        assert execute(["shrink", run, *asked]) == 0
+    here, there = (orjson.loads(file.read_bytes()) for file in (capsule, out))
+    differing = [name for name in here if here[name] != there[name]]
+    assert set(differing) <= {"command", "executions"}
+    assert there["only_orders"] == here["only_orders"]
+
+
+def test_a_cluster_or_processes_but_not_both(capsule: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["shrink", str(capsule.parent / "run"), "--out", str(tmp_path / "it.capsule.json")]
+    assert execute([*arguments, "--jobs", "2", "--dask", "tcp://127.0.0.1:9"]) == 2
+    assert "give --jobs for processes here or --dask for a cluster, not both" in capsys.readouterr().err
+    assert execute([*arguments, "--dask", "tcp://127.0.0.1:9"]) == 2
+    assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_replay_that_is_the_same_ends_with_the_verdicts_code(

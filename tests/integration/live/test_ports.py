@@ -1,9 +1,11 @@
 """The ports of a live process: identifiers, clocks, signals, and what each failure of a socket is taken for."""
 
+import json
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +17,12 @@ from integration.live.ports import (
     RandomIds,
     ThreadSignal,
     ThreadTasks,
+    ToldClock,
     WallClock,
     business_clock,
     gate_for,
 )
+from integration.settings import SettingsError
 
 SECOND_US = 1_000_000
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Seen: Yes\r\n\r\n{}"
@@ -140,6 +144,52 @@ def test_a_business_clock_runs_at_its_speed_from_where_it_was_set() -> None:
     assert isinstance(business_clock(1.0, None, None), WallClock)
     fast = business_clock(60.0, None, None)
     assert abs(fast.now_us() - WallClock().now_us()) < 600 * SECOND_US
+
+
+def pace(file: Path, *stretches: tuple[int, int, float]) -> None:
+    """Tell how business time goes: what it showed, when by the wall clock, and its speed since."""
+    told = [{"business_us": shown, "wall_us": at, "speed": speed} for shown, at, speed in stretches]
+    unfinished = file.with_suffix(".part")
+    unfinished.write_text(json.dumps({"clock": told}))
+    unfinished.replace(file)
+
+
+def test_a_told_clock_follows_the_latest_stretch_and_keeps_it_when_the_file_is_gone(tmp_path: Path) -> None:
+    file = tmp_path / "live.json"
+    now_us = WallClock().now_us()
+    pace(file, (5 * SECOND_US, now_us, 0))
+    clock = ToldClock(file)
+    assert clock.now_us() == 5 * SECOND_US
+    pace(file, (5 * SECOND_US, now_us, 0), (7_200 * SECOND_US, now_us, 0))
+    assert clock.now_us() == 7_200 * SECOND_US
+    file.unlink()
+    assert clock.now_us() == 7_200 * SECOND_US
+    pace(file, (0, now_us - 2 * SECOND_US, 60.0))
+    assert 120 * SECOND_US <= clock.now_us() < 720 * SECOND_US
+
+
+def test_who_sleeps_by_a_told_clock_that_stands_still_wakes_when_it_is_set_forward(tmp_path: Path) -> None:
+    file, now_us = tmp_path / "live.json", WallClock().now_us()
+    pace(file, (0, now_us, 0))
+    clock, slept = ToldClock(file), threading.Event()
+
+    def sleep() -> None:
+        clock.sleep(3_600 * SECOND_US)
+        slept.set()
+
+    threading.Thread(target=sleep, daemon=True).start()
+    assert not slept.wait(0.05)
+    pace(file, (3_600 * SECOND_US, now_us, 0))
+    assert slept.wait(10)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"clock": []}', '{"clock": [{"speed": 1}]}', "[]"])
+def test_a_file_that_tells_no_clock_is_told_in_a_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / "live.json").write_text(text)
+    with pytest.raises(SettingsError, match=r"live\.json does not tell how business time goes"):
+        ToldClock(tmp_path / "live.json")
+    with pytest.raises(SettingsError, match="none does not tell"):
+        ToldClock(tmp_path / "none")
 
 
 def test_a_signal_wakes_one_wait_and_a_task_that_fails_is_begun_again() -> None:

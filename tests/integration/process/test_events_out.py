@@ -241,3 +241,19 @@ def test_where_no_events_are_kept_nobody_can_subscribe() -> None:
         assert call(box, "POST", "/subscriptions", body)[0] == 409
         _, queues = call(box, "GET", "/operations/queues", channel="monitor")
         assert "events" not in [lane["lane"] for lane in queues["lanes"]]
+
+
+def test_the_same_seed_tells_the_same(subscriber: Subscriber, box: Sandbox) -> None:
+    def play(house: Sandbox) -> None:
+        subscribe(house, *ORDER_TYPES, "availability.changed")
+        order(house, "PO-1")
+        order(house, "PO-2", quantity=20, sku="20725")
+        house.advance(HOUR_US)
+
+    play(box)
+    with Sandbox.open(overrides=KEPT) as again:
+        other = Subscriber(again.now_us)
+        again.attach("subscriber", other)
+        play(again)
+    assert len(other.taken) >= 6
+    assert other.taken == subscriber.taken

@@ -153,14 +153,33 @@ class FakeNode:
         return self.levels
 
 
-def test_reconciliation_takes_what_the_node_says(database: Database, inventory: Inventory) -> None:
+def test_reconciliation_takes_what_the_node_says(database: Database, inventory: Inventory, clock: Clock) -> None:
     snapshot(database, inventory, 1, level("A", 7))
-    Reconciliation(database, inventory, {EAST: FakeNode(Levels(2, [level("A", 5)]))}).reconcile(EAST)
+    Reconciliation(clock, database, inventory, {EAST: FakeNode(Levels(2, [level("A", 5)]))}).reconcile(EAST)
     assert books(database, "A") == (5, 0)
 
 
-def test_a_node_that_can_not_be_read_leaves_the_books_alone(database: Database, inventory: Inventory) -> None:
+def test_a_node_that_can_not_be_read_leaves_the_books_alone(
+    database: Database, inventory: Inventory, clock: Clock
+) -> None:
     snapshot(database, inventory, 1, level("A", 7))
     with pytest.raises(ReadFailed, match="stock could not be read: busy"):
-        Reconciliation(database, inventory, {EAST: FakeNode(None)}).reconcile(EAST)
+        Reconciliation(clock, database, inventory, {EAST: FakeNode(None)}).reconcile(EAST)
     assert books(database, "A") == (7, 0)
+
+
+def test_a_node_that_asked_to_be_left_alone_is_not_called_before_its_time(
+    database: Database, inventory: Inventory, clock: Clock
+) -> None:
+    node = FakeNode(None)
+    reconciliation = Reconciliation(clock, database, inventory, {EAST: node})
+    with pytest.raises(ReadFailed, match="busy"):
+        reconciliation.reconcile(EAST)
+    node.levels = Levels(2, [level("A", 5)])
+    clock.sleep(2)
+    with pytest.raises(ReadFailed, match="it asked to be left alone") as left:
+        reconciliation.reconcile(EAST)
+    assert left.value.after_us == 3
+    clock.sleep(3)
+    reconciliation.reconcile(EAST)
+    assert books(database, "A") == (5, 0)

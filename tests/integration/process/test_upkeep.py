@@ -71,6 +71,7 @@ def test_after_a_failure_the_next_time_comes_soon_but_not_before_it_was_asked_fo
     assert upkeep.once(lambda: upkeep._refresh("wms-east"), HOUR) == 30 * SECOND
     recorder.answer = Retry("overloaded", 90 * SECOND)
     assert upkeep.once(lambda: upkeep._refresh("wms-east"), HOUR) == 90 * SECOND
+    assert upkeep.once(lambda: upkeep._refresh("wms-east"), 60 * SECOND) == 90 * SECOND
     assert recorder.calls.count("reconcile wms-east") == 1
 
 

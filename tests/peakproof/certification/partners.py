@@ -1,20 +1,17 @@
 """Partners to certify: simulators of the test house over real HTTP, as they are or behind a layer that breaks them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from peakproof.certification.data import Credentials, Limits, Role, TestData
 from peakproof.certification.http import HttpTransport
 from peakproof.certification.listener import Listener
 from peakproof.certification.run import Certified, More, Plan, certify
 from peakproof.certification.transport import Reply, Request
+from peakproof.live.loopback import served
 from peakproof.live.sandbox import HostGone, Sandbox
 from peakproof.live.sandbox import Request as Call
 
@@ -62,20 +59,6 @@ class BoxTransport(HttpTransport):
             headers = {name.lower(): value for name, value in answer.headers.items()}
             replies.append(Reply(answer.status, headers, answer.body, self._box.now_us() - began_us))
         return replies
-
-
-@contextmanager
-def served(app: WSGIApplication) -> Iterator[str]:
-    """An application on a free port of loopback."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_data(box: Sandbox, role: Role, **changes: Any) -> TestData:
@@ -157,8 +140,3 @@ def reply(answered: Answered, start_response: StartResponse) -> Iterable[bytes]:
     headers["Content-Length"] = str(len(answered.body))
     start_response(f"{answered.status} Answered", list(headers.items()))
     return [answered.body]
-
-
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Nothing."""

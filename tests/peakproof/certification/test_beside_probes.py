@@ -1,5 +1,6 @@
 """What is asked beside the probes: pacts whose states are mapped, a short fuzz, and a carrier's scans."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,25 @@ def test_only_pacts_whose_states_are_mapped_are_made(box: Sandbox, tmp_path: Pat
     assert found(done)[A_RELEASE].outcome == "not run"
     assert found(done)[A_RELEASE].said == "its provider state 'a release was received' is not mapped in the test data"
     assert done.verdict.standing == "fit"
+
+
+def test_where_pact_and_schemathesis_are_missing_the_rest_is_examined(
+    box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = ("schemathesis.", "peakproof.fuzzing.", "peakproof.certification.fuzz")
+    for name in [name for name in sys.modules if name.startswith(loaded)]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("pact", "schemathesis"):
+        monkeypatch.setitem(sys.modules, name, None)
+    way = Way(more=SOURCES, only=frozenset({"pacts", "fuzzing", "unknown-ids"}), data=MAPPED)
+    seen = found(certified(box, "wms", tmp_path, way, 9))
+    assert (seen["pacts"].outcome, seen["fuzzing"].outcome, seen["unknown-ids"].outcome) == (
+        "not run",
+        "not run",
+        "passed",
+    )
+    assert seen["pacts"].said == 'Pact is not installed: pip install "peakproof[contracts]"'
+    assert seen["fuzzing"].said == 'schemathesis is missing; pip install "peakproof[contracts]"'
 
 
 def test_a_pact_that_does_not_hold_withholds_the_certificate(box: Sandbox, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import pytest
 from junitparser import JUnitXml
 
 from peakproof.cli import execute
+from peakproof.live.loopback import served
 from peakproof.live.sandbox import Sandbox
-from tests.peakproof.certification.partners import SKUS, served
+from tests.peakproof.certification.partners import SKUS
 
 ONLY = ("token-required", "unknown-ids", "duplicate-sequential", "key-reuse")
 DATA = f"""\

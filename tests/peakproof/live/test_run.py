@@ -3,12 +3,14 @@
 import time
 from pathlib import Path
 
+import gevent
 import pytest
 
 from peakproof.live.recipe import Recipe
 from peakproof.live.run import LiveRun
 from peakproof.live.secrets import secrets_of
 from scenarios.errors import ScenarioError
+from simulators.kernel.live import LiveWorld
 
 SCENARIO = """
 name: two-clocks
@@ -41,3 +43,23 @@ def test_a_scenario_that_is_not_there_is_said_before_anything_is_made(tmp_path: 
     with pytest.raises(ScenarioError, match="did you mean 'peak-season'"):
         run.open()
     assert not (tmp_path / "run").exists()
+
+
+class Noted(LiveRun):
+    """Keeps every world that it made."""
+
+    worlds: list[LiveWorld]
+
+    def open(self) -> None:
+        super().open()
+        self.worlds.append(self.world)
+
+
+def test_of_the_worlds_of_resets_at_once_only_the_last_goes_on(tmp_path: Path) -> None:
+    run = Noted("", Recipe(), secrets_of("", "secret", {}), tmp_path / "run")
+    run.worlds = []
+    run.open()
+    resets = [gevent.spawn(run.reset) for _ in range(3)]
+    gevent.joinall(resets, timeout=20, raise_error=True)
+    assert [world.ended.is_set() for world in run.worlds] == [True, True, True, False]
+    run.close()

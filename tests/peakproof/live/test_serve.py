@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from contracts.wire import verify_webhook
+from peakproof.live.admin import create_admin
 from peakproof.live.child import Simulators
 from peakproof.live.errors import LiveError
 from peakproof.live.order import Order, ports_from
 from peakproof.live.recipe import Recipe
+from peakproof.live.runs import Runs
 from scenarios.spec import PARTNERS
 
 PROMPT = (
@@ -147,6 +149,22 @@ def test_without_a_token_nothing_is_told(house: House) -> None:
     assert house.client.get(house.url("wms-east", "/__admin/state")).status_code == 401
     stranger = {"authorization": f"Bearer {house.told['tokens']['wms-east']}"}
     assert house.client.get(house.url("wms-east", "/__admin/state"), headers=stranger).status_code == 401
+
+
+OPEN_TO_ALL = {"/__admin/health", "/__openapi.json", "/__docs"}
+ADMIN = [
+    (method, str(rule.rule).replace("<name>", "any").replace("<kind>", "ledger"))
+    for rule in create_admin(cast("Runs", None), lambda: None).url_map.iter_rules()
+    for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    if rule.endpoint != "static"
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ADMIN)
+def test_every_route_of_the_admin_asks_for_its_token(house: House, method: str, path: str) -> None:
+    for shown in ({}, {"authorization": "Bearer guess"}, {"authorization": house.told["admin_token"]}):
+        status = house.client.request(method, house.url("wms-east", path), headers=shown).status_code
+        assert (status == 200) if path in OPEN_TO_ALL else (status == 401)
 
 
 def test_runs_share_a_port_and_neither_stock_nor_tokens(house: House) -> None:

@@ -53,9 +53,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "availability_told",
+        sa.Column("node", sa.Text, nullable=False),
         sa.Column("sku", sa.Text, nullable=False),
-        sa.Column("nodes", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("sku"),
+        sa.Column("available", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("sku", "node"),
     )
 
 
