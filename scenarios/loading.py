@@ -36,7 +36,8 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[Path_, int]]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"can't be read ({error}); give a readable YAML file", file=str(file)) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ScenarioError(f"can't be read ({why}); give a readable YAML file", file=str(file)) from error
     try:
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:

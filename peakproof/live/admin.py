@@ -3,6 +3,7 @@
 Every answer is JSON but evidence, which is NDJSON. `GET /__admin/health` and the pages need no token.
 """
 
+import hmac
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -58,7 +59,8 @@ def create_admin(runs: Runs, shut_down: Callable[[], None]) -> Flask:
 def _admit() -> None:
     if request.path in (HEALTH, *_PAGES):
         return
-    if request.headers.get("Authorization", "") != f"Bearer {_run().secrets.admin}":
+    shown, wanted = request.headers.get("Authorization", ""), f"Bearer {_run().secrets.admin}"
+    if not hmac.compare_digest(shown.encode(), wanted.encode()):
         raise _Refused(401, "no admin token: send the header Authorization: Bearer with the token told at the start")
 
 

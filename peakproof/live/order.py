@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from peakproof.live.recipe import Recipe
 from scenarios.spec import PARTNERS
 
+RECORD = "live.json"
+"""What a run leaves beside its evidence: how business time went, and what was run."""
+
 
 @dataclass(frozen=True)
 class Order:

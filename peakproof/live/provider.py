@@ -9,16 +9,15 @@ Every interaction gets a house of its own, so none sees what another one left.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import Thread
 from types import MappingProxyType
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import orjson
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from integration.bootstrap import Parts
+from peakproof.live.loopback import served
 from peakproof.live.sandbox import Sandbox
 from peakproof.live.states.registry import Registry, Scene, StateError, UnsuitableState
 
@@ -123,24 +122,12 @@ class Provider:
 @contextmanager
 def serve(provider: Provider) -> Iterator[str]:
     """The provider on a free port of loopback; gives its base URL."""
-    server = make_server("127.0.0.1", 0, provider, threaded=True, request_handler=_Quiet)
-    thread = Thread(target=server.serve_forever, name=f"serve {provider.registry.provider}", daemon=True)
-    thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        with served(provider) as url:
+            yield url
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
         provider.close()
 
 
 def _json(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, content_type="application/json")
-
-
-class _Quiet(WSGIRequestHandler):
-    """Logs no request."""
-
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: results tell what was asked."""

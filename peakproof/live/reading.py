@@ -21,6 +21,8 @@ from simulators.kernel.tampering import Answer
 READERS = 8
 TIMEOUT_S = 15.0
 PAUSE_S = 0.5
+PATIENCE_S = 120.0
+"""One who is asked to come again later does, for so long."""
 
 
 @dataclass
@@ -98,19 +100,24 @@ class Reader:
     def _get(self, path: str) -> dict[str, Any] | None:
         """A read that is tried again while the target is busy. None: there is none. Raises Unreadable."""
         status: int | None = None
-        for _ in range(READ_ATTEMPTS):
+        failures, ends_at = 0, time.monotonic() + PATIENCE_S
+        while failures < READ_ATTEMPTS and time.monotonic() < ends_at:
+            wait_s = PAUSE_S
             try:
                 answer = self.send(path)
             except (urllib3.exceptions.HTTPError, OSError):
-                time.sleep(PAUSE_S)
-                continue
-            status = answer.status
-            if status == 404:
-                return None
-            if status == 200:
-                found: dict[str, Any] = orjson.loads(answer.body)
-                return found
-            time.sleep(PAUSE_S)
+                failures += 1
+            else:
+                status = answer.status
+                if status == 404:
+                    return None
+                if status == 200:
+                    found: dict[str, Any] = orjson.loads(answer.body)
+                    return found
+                asked = answer.headers.get("retry-after", "")
+                failures += not asked.isdecimal()
+                wait_s = min(float(asked), PATIENCE_S) if asked.isdecimal() else PAUSE_S
+            time.sleep(wait_s)
         raise Unreadable(path, status)
 
     def send(self, path: str) -> Answer:

@@ -14,6 +14,7 @@ from typing import Any
 import urllib3
 
 from peakproof.live.errors import LiveError, PortTaken
+from peakproof.live.order import RECORD
 
 HEALTHY_WITHIN_S = 60.0
 END_WITHIN_S = 30.0
@@ -26,13 +27,11 @@ def environment_of(
 ) -> dict[str, str]:
     """What the integration is told by its environment (integration/live/environment.py), beside simulators that told
     `ready` of themselves. `settings` are those of a scenario."""
-    clock = ready["clock"]
     told = {
         _DATABASE: database_url,
         "PEAKPROOF_PUBLIC_URL": url,
-        "PEAKPROOF_SPEED": str(clock["speed"]),
-        "PEAKPROOF_BUSINESS_US": str(clock["business_us"]),
-        "PEAKPROOF_BUSINESS_AT_US": str(clock["wall_us"]),
+        "PEAKPROOF_SPEED": str(ready["clock"]["speed"]),
+        "PEAKPROOF_BUSINESS_FILE": str((Path(ready["evidence"]) / RECORD).resolve()),
         "PEAKPROOF_INTEGRATION": json.dumps(dict(settings)),
     }
     for host, partner in ready["hosts"].items():
@@ -99,13 +98,15 @@ class Integration:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
 
     def _start(self, module: str, *arguments: str) -> None:
         with self.log.open("ab") as log:
-            command: Sequence[str] = [sys.executable, "-m", module, *arguments]
+            command: Sequence[str] = [sys.executable, "-m", module, "--end-with-stdin", *arguments]
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # it ends with this process, however that ends
                 stdout=log,
                 stderr=log,
                 env=self._environment,

@@ -10,9 +10,11 @@ from wsgiref.types import WSGIEnvironment
 
 import gevent
 import orjson
+from gevent.lock import RLock
 
 from peakproof.live.house import demand_of_house
 from peakproof.live.journal import Journal
+from peakproof.live.order import RECORD
 from peakproof.live.recipe import Recipe
 from peakproof.live.secrets import Secrets
 from scenarios.demand import Demand
@@ -28,7 +30,6 @@ from simulators.partnerkit.webhooks import Webhooks
 
 OUTSIDE = "outside"
 """A caller who shows no token that is known."""
-RECORD = "live.json"
 FLUSH_EVERY_S = 1.0
 
 
@@ -44,6 +45,8 @@ class LiveRun:
         self.integration_url: str | None = None
         self._directory = directory
         self._resets = 0
+        self._turn = RLock()
+        """One reset at a time: a world that another took the place of would run for ever."""
 
     @property
     def directory(self) -> Path:
@@ -92,11 +95,12 @@ class LiveRun:
 
     def reset(self) -> None:
         """Begin anew, as after a start: same scenario, seed and tokens; the former evidence stays where it is."""
-        self.close()
-        self._resets += 1
-        self.journal.clear()
-        self.fixed_delay_ms = 0
-        self.open()
+        with self._turn:
+            self.close()
+            self._resets += 1
+            self.journal.clear()
+            self.fixed_delay_ms = 0
+            self.open()
 
     def webhooks(self) -> dict[str, Webhooks]:
         """The senders of webhooks, by host."""

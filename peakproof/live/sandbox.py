@@ -18,16 +18,15 @@ from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
 from typing import Any, ParamSpec, TypeVar, cast
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import orjson
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from integration.bootstrap import Parts
 from peakproof.live.house import demand_of_house, scenario_of_house
+from peakproof.live.loopback import served
 from scenarios.spec import HOSTS, Scenario
 from scenarios.stage import CLERK, Stage, check_cast, set_stage
 from simulators.kernel import EvidenceWriter, World
@@ -138,15 +137,8 @@ class Sandbox:
     @contextmanager
     def serve(self, host: str) -> Iterator[str]:
         """The host on a free port of loopback; gives its base URL. A lost answer is a connection that ends."""
-        server = make_server("127.0.0.1", 0, self.wsgi(host), threaded=True, request_handler=_Quiet)
-        thread = Thread(target=server.serve_forever, name=f"serve {host}", daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with served(self.wsgi(host)) as url:
+            yield url
 
     def headers(self, host: str, client: str = "") -> dict[str, str]:
         """The authorization that a host takes: the integration's, the `clerk`'s, or at the integration a channel's."""
@@ -237,10 +229,3 @@ def _request_of(environ: WSGIEnvironment) -> Request:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = cast("Any", environ.get("wsgi.input", BytesIO())).read(length) if length else b""
     return Request(environ["REQUEST_METHOD"], path, headers, body)
-
-
-class _Quiet(WSGIRequestHandler):
-    """Logs no request, and lets a connection end where the world gave no answer."""
-
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: the house's evidence tells of every exchange."""

@@ -15,7 +15,8 @@ class Mutant:
     `needs` says in words what must happen for it to show, `caught_by` names its own checks: any one of them catches it.
     `overrides` and `faults` change the scenario where the bug needs what others have no use for; the unmutated
     integration is played under the same changes. `aids` are faults that bring it out at once where no swarm has to find
-    it.
+    it. `shows_with_one_order`: whether it shrinks to three orders and two faults at most, as one that needs others to
+    compete with, or many at once, can't.
     """
 
     name: str

@@ -39,7 +39,7 @@ IDLE_S = 120.0
 _SOCKET = "peakproof.socket"
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 _TOO_LONG = b'{"type":"urn:peakproof:problem:body-too-large","title":"Body too large","status":413,"detail":"%s"}'
-_HOP_BY_HOP = ("HTTP_CONNECTION", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_KEEP_ALIVE")
+_HOP_BY_HOP = frozenset({"HTTP_CONNECTION", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_KEEP_ALIVE"})
 
 
 class Handler(WSGIHandler):  # type: ignore[misc]
@@ -231,12 +231,10 @@ def read_body(environ: WSGIEnvironment) -> bytes | None:
 
 
 def _headers_of(environ: WSGIEnvironment) -> dict[str, str]:
-    headers = {name: value for name, value in environ.items() if name[:5] == "HTTP_"}
+    headers = {name: value for name, value in environ.items() if name[:5] == "HTTP_" and name not in _HOP_BY_HOP}
     content_type = environ.get("CONTENT_TYPE")
     if content_type:
         headers["CONTENT_TYPE"] = content_type
-    for name in _HOP_BY_HOP:
-        headers.pop(name, None)
     return headers
 
 

@@ -276,9 +276,8 @@ class Faults:
             selectors[:] = [one for one in selectors if one.fault is not fault]
         for faults in self._by_host.values():
             faults[:] = [one for one in faults if one is not fault]
-        end = self._ends.get(fault.kind)
-        if end is not None and not fault.boundary:
-            end(fault.host)
+        if not fault.boundary:
+            self._end(fault)
         return fault
 
     def _note(self, fault: Fault, from_us: int, to_us: int) -> None:
@@ -294,7 +293,10 @@ class Faults:
         )
 
     def schedule(self, begins: dict[str, Callable[[str], None]], ends: dict[str, Callable[[str], None]]) -> None:
-        """Arrange for each planned fault of these kinds, such as a crash; the network does the work, and ends it."""
+        """Arrange for each planned fault of these kinds, such as a crash; the network does the work, and ends it.
+
+        A host that does not run in this world is left to whoever runs it: nothing strikes it here.
+        """
         self._begins, self._ends = begins, ends
         for (kind, _), faults in self._by_host.items():
             begin = self._begins.get(kind)
@@ -312,9 +314,13 @@ class Faults:
             self._at(fault, fault.from_us, partial(self._begin, fault, action))
 
     def _end_later(self, fault: Fault) -> None:
+        if fault.kind in self._ends and fault.to_us < FOREVER_US:
+            self._at(fault, fault.to_us, partial(self._end, fault))
+
+    def _end(self, fault: Fault) -> None:
         end = self._ends.get(fault.kind)
-        if end is not None and fault.to_us < FOREVER_US:
-            self._at(fault, fault.to_us, lambda: end(fault.host))
+        if end is not None and self._world.network.has(fault.host):
+            end(fault.host)
 
     def on_edge(self, source: str, target: str) -> list[Selector] | None:
         """The selectors on an edge, or None: the fast way out for every edge without faults."""
@@ -433,7 +439,8 @@ class Faults:
         self.healed = True
 
     def _begin(self, fault: Fault, action: Callable[[Fault], None]) -> None:
-        if not self.healed and any(one is fault for one in self.plan):
+        is_elsewhere = fault.kind in self._begins and not self._world.network.has(fault.host)
+        if not self.healed and not is_elsewhere and any(one is fault for one in self.plan):
             self.record(fault, fault.kind)
             action(fault)
 

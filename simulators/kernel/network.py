@@ -248,6 +248,10 @@ class Network:
         self._outside.app = _nobody()
         self._outside.carry = carry
 
+    def has(self, host: str) -> bool:
+        """Whether a host runs in this world; one that is only reached from it does not."""
+        return host in self._hosts
+
     def name_of(self, url: str) -> str:
         """The host that a URL leads to, by the name that faults and evidence know it by."""
         target, _ = _split_url(url)
@@ -452,7 +456,7 @@ class Network:
         identity = world.chance.bits("exchange", exchange.source, exchange.target, exchange.method, exchange.path, key)
         exchange.attempt = attempt = self._attempts.get(identity, 0) + 1
         self._attempts[identity] = attempt
-        bits = identity if attempt == 1 else world.chance.bits("exchange", identity, attempt)
+        bits = identity if attempt == 1 or not self._spread_us else world.chance.bits("exchange", identity, attempt)
         exchange.response_latency_us = self._low_us + ((bits >> 32) * self._spread_us >> 32)
         exchange.selectors = world.faults.on_edge(exchange.source, exchange.target)
         self._open[id(exchange)] = exchange

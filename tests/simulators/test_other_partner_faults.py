@@ -71,7 +71,7 @@ def test_a_missed_pickup_is_scanned_a_day_later(make_carrier: Callable[..., Any]
     caller, carrier = make_carrier(on_host("missed_pickup", "carrier"))
 
     def leave() -> None:
-        command = BuyLabel("par-1", "ful-1x", "C1", "PO-1", "standard", 900, (ContentLine(1, "A", 2),), "")
+        command = BuyLabel("key", "par-1", "ful-1x", "C1", "PO-1", "standard", 900, (ContentLine(1, "A", 2),), "")
         label, _ = carrier.buy_label(command)
         carrier.collect([label.tracking_number])
 

@@ -53,7 +53,7 @@ def test_where_pact_and_schemathesis_are_missing_the_rest_is_examined(
         "passed",
     )
     assert seen["pacts"].said == 'Pact is not installed: pip install "peakproof[contracts]"'
-    assert seen["fuzzing"].said == 'schemathesis is missing; pip install "peakproof[contracts]"'
+    assert seen["fuzzing"].said == 'Schemathesis is not installed: pip install "peakproof[contracts]"'
 
 
 def test_a_pact_that_does_not_hold_withholds_the_certificate(box: Sandbox, tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ def test_the_keys_of_a_profile_are_learned(case: str, tmp_path: Path) -> None:
     seen = learned(case, tmp_path)
     assert {key: seen.get(key) for key in exact} == exact
     for key, truth_us in paces.items():
+        assert isinstance(seen[key], int), "a page tells whole microseconds as a duration"
         assert abs(seen[key] - truth_us) <= truth_us / 3, f"{key} was learned as {seen[key]}"
 
 

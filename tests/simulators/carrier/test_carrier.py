@@ -116,7 +116,7 @@ def test_a_void_label_is_void_once_and_makes_room_for_a_new_one(make_carrier: Ca
         answers = [caller.call("POST", url, who), caller.call("POST", url, who)]
         answers.append(caller.call("POST", url, {**who, "order_reference": "PO-2"}))
         answers.append(caller.call("POST", "http://carrier/labels/LBL-none/void", who))
-        bought = caller.call("POST", "http://carrier/labels", purchase())
+        bought = caller.call("POST", "http://carrier/labels", purchase(), key="another")
         carrier.collect([bought.json["tracking_number"]])
         answers.append(caller.call("POST", f"http://carrier/labels/{bought.json['label_id']}/void", who))
         return [*answers, bought]
@@ -127,6 +127,28 @@ def test_a_void_label_is_void_once_and_makes_room_for_a_new_one(make_carrier: Ca
     assert bought.status == 201
     (row,) = caller.ledger("label_voided")
     assert row["amount_minor"] == -465
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [("return_existing", (200, "voided")), ("reject", (409, 409)), ("create_second", (201, "active"))],
+)
+def test_a_key_stands_for_its_label_after_it_was_voided(
+    make_carrier: Callable[..., Any], policy: str, told: tuple[int, object]
+) -> None:
+    caller, _ = make_carrier(duplicate_policy=policy)
+
+    def story() -> tuple[Any, Any]:
+        first = caller.call("POST", "http://carrier/labels", purchase(), key="k1")
+        who = {"customer_id": "C1", "order_reference": "PO-1"}
+        caller.call("POST", f"http://carrier/labels/{first.json['label_id']}/void", who)
+        return first, caller.call("POST", "http://carrier/labels", purchase(), key="k1")
+
+    first, again = caller.run(story)
+    assert (again.status, again.json["status"]) == told
+    bought = [row["tracking_number"] for row in caller.ledger("label")]
+    assert bought[0] == first.json["tracking_number"]
+    assert len(bought) == (2 if policy == "create_second" else 1)
 
 
 def test_rates_are_quoted_per_service(make_carrier: Callable[..., Any]) -> None:
@@ -224,7 +246,7 @@ def test_a_slowdown_multiplies_the_time_of_labels(make_carrier: Callable[..., An
 
 
 def a_label(number: int, transit_days: int = 2) -> Label:
-    bought = BuyLabel("par", "ful", "C1", "PO-1", "standard", 500, (ContentLine(1, "A", 1),), "")
+    bought = BuyLabel("key", "par", "ful", "C1", "PO-1", "standard", 500, (ContentLine(1, "A", 1),), "")
     return Label(f"LBL-{number}x", f"PK{number}", bought, 395, "GBP", transit_days)
 
 
