@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo check format test test-long bench lock clean
+.PHONY: setup demo check format test test-long fuzz bench lock clean
 
 setup: $(READY)
 
@@ -33,6 +33,11 @@ test: setup
 
 test-long: setup
 	$(BIN)/python -m pytest -m long
+
+# Per change; every night with CASES=100000.
+CASES ?= 1500
+fuzz: setup
+	$(BIN)/peakproof contracts fuzz --all --cases $(CASES)
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

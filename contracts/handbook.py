@@ -9,9 +9,9 @@ from contracts.validation import Contract
 
 _INTRO = (
     "Every error on any wire, made from `contracts/problems.yaml`. An error is RFC 9457 `application/problem+json`;"
-    " compare its `type`, not its status. *Retryable*: the same request may succeed later without being changed. *Definite*: the"
-    " attempt certainly had no effect and never will; of any other, the outcome is unknown until it is queried, or"
-    " repeated with the same key."
+    " compare its `type`, not its status. *Retryable*: the same request may succeed later without being changed."
+    " *Definite*: the attempt certainly had no effect and never will; of any other, the outcome is unknown until it is"
+    " queried, or repeated with the same key."
 )
 
 

@@ -31,7 +31,7 @@ def page_of(document: str) -> str:
     """The HTML page of the OpenAPI document of that name. PagesUnavailable when Swagger UI is not installed."""
     assets = _assets()
     title = load_document(document)["info"]["title"]
-    return _environment().get_template("openapi.html").render(
+    return environment().get_template("openapi.html").render(
         title=title,
         css=Markup((assets / "swagger-ui.css").read_text(encoding="utf-8")),
         script=_inline((assets / "swagger-ui-bundle.js").read_text(encoding="utf-8")),
@@ -52,6 +52,7 @@ def _assets() -> Path:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """What renders the templates of this package; all that they are given is escaped."""
     loader = jinja2.FileSystemLoader(_TEMPLATES)
     return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)

@@ -1,4 +1,5 @@
-"""How values look on every wire: timestamps, trace context, problem types and webhook signatures."""
+"""How values look on every wire and in every file: timestamps, durations, trace context, problem types and webhook
+signatures."""
 
 import base64
 import binascii
@@ -7,16 +8,26 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from contracts.errors import BadSignature, MalformedValue
 
 PROBLEM_PREFIX = "urn:peakproof:problem:"
 WEBHOOK_TOLERANCE_S = 300
+DURATION_UNITS_US = {
+    "us": 1,
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+}
 
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h|d)\s*")
 _SECONDS = re.compile(r"[0-9]{1,15}")
 _NO_TRACE = "0" * 32
 
@@ -35,6 +46,16 @@ def parse_iso(text: str) -> int:
     if parsed.tzinfo is None:
         raise MalformedValue(f"{text!r} has no time zone: end it with Z")
     return (parsed - _EPOCH_UTC) // _MICROSECOND
+
+
+def parse_duration(text: object) -> int:
+    """Microseconds of a duration with a unit, such as `500ms`, `90s` or `1.5h`; less than one is dropped."""
+    written = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if written is None:
+        raise MalformedValue(
+            f"{text!r} is not a duration; write a number with a unit, such as 500ms, 90s, 20m, 24h or 5d"
+        )
+    return int(Decimal(written[1]) * DURATION_UNITS_US[written[2]])
 
 
 def traceparent(trace_id: str, span_id: str) -> str:

@@ -6,6 +6,7 @@ import click
 
 from contracts.documents import DOCUMENTS
 from contracts.errors import PagesUnavailable
+from contracts.event_pages import events_json, events_page
 from contracts.handbook import errors_markdown
 from contracts.pages import json_of, page_of
 from peakproof import exits
@@ -27,17 +28,18 @@ def errors() -> int:
 @docs.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 def html(directory: Path) -> int:
-    """Write a page and a bundled JSON of every OpenAPI document into DIRECTORY. The pages need no network."""
+    """Write a page and a bundled JSON of every API and of the events into DIRECTORY. The pages need no network."""
     try:
-        pages = {name: page_of(name) for name in DOCUMENTS}
+        written = {name: (page_of(name), json_of(name)) for name in DOCUMENTS}
     except PagesUnavailable as error:
         raise ScenarioError(str(error)) from error
+    written["events"] = (events_page(), events_json())
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, page in pages.items():
+        for name, (page, document) in written.items():
             (directory / f"{name}.html").write_text(page, encoding="utf-8")
-            (directory / f"{name}.json").write_bytes(json_of(name))
+            (directory / f"{name}.json").write_bytes(document)
     except OSError as error:
         raise ScenarioError(f"{directory}: cannot be written ({error.strerror}); name another directory") from error
-    click.echo(f"{len(pages)} pages and documents in {directory}")
+    click.echo(f"{len(written)} pages and documents in {directory}")
     return exits.HOLDS

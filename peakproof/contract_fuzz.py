@@ -13,7 +13,7 @@ import click
 from contracts.validation import Contract
 from peakproof import exits
 from peakproof.console import say, stdout
-from peakproof.fuzzing.errors import FuzzError
+from peakproof.fuzzing.errors import MISSING, FuzzError
 
 if TYPE_CHECKING:
     from peakproof.fuzzing.live import LiveTarget
@@ -161,7 +161,7 @@ def _phases(text: str) -> tuple[str, ...]:
 
 def _need_schemathesis() -> None:
     if importlib.util.find_spec("schemathesis") is None:
-        raise FuzzError('Schemathesis is not installed: pip install "peakproof[contracts]"')
+        raise FuzzError(MISSING)
 
 
 def _tell(line: str) -> None:

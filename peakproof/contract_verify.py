@@ -120,9 +120,6 @@ def _verify_directory(directory: Path, names: Sequence[str]) -> list[Interaction
     return results
 
 
-# ---- what is shown
-
-
 def _outcome(one: Interaction) -> str:
     if one.holds:
         return "holds"

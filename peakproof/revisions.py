@@ -5,7 +5,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from contracts.diff.tree import Tree
+from contracts.diff.tree import PROBLEMS, Tree
 from contracts.errors import UnreadableContract
 
 WORKING_TREE = "the working tree"
@@ -13,7 +13,6 @@ WORKING_TREE = "the working tree"
 _FOLDER = "contracts"
 _FOLDERS = ("openapi", "events", "pacts")
 _ENDINGS = (".yaml", ".json")
-_CATALOGUE = "problems.yaml"
 
 
 def read_tree(asked: str | None) -> Tree:
@@ -33,7 +32,7 @@ def _directory(directory: Path, label: str) -> Tree:
     if not directory.is_dir():
         raise UnreadableContract(f"{label} has no directory {_FOLDER}/ at {directory.parent}")
     paths = [path for folder in _FOLDERS for path in sorted((directory / folder).rglob("*")) if path.suffix in _ENDINGS]
-    paths += [path for path in (directory / _CATALOGUE,) if path.is_file()]
+    paths += [path for path in (directory / PROBLEMS,) if path.is_file()]
     try:
         return Tree(label, {path.relative_to(directory).as_posix(): path.read_bytes() for path in paths})
     except OSError as error:
@@ -58,7 +57,7 @@ def _revision(asked: str) -> Tree:
         files = {
             path: content.read()
             for path, content in held.items()
-            if content is not None and path.split("/")[0] in (*_FOLDERS, _CATALOGUE)
+            if content is not None and path.split("/")[0] in (*_FOLDERS, PROBLEMS)
         }
     return Tree(asked, files)
 

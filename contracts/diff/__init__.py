@@ -5,6 +5,7 @@
     rules.py    the table: which difference breaks in which direction, and how it is said
     openapi.py  two OpenAPI documents in, changes out
     events.py   the same for event schemas
+    problems.py the same for the meaning of problems
     pacts.py    who sends and reads what, from the Pact files
     bearing.py  what a change has to do with an interaction
     compare.py  two trees in, verdicts out

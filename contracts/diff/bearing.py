@@ -167,7 +167,7 @@ def _on_answer(difference: Difference, status: int) -> Bearing:
 
 
 def _on_event(difference: Difference) -> Bearing:
-    """Receivers hold what an event's schema names to it: only a member that was optional matters to its readers alone."""
+    """Receivers hold what an event's schema names to it: only an optional member matters to its readers alone."""
 
     def bearing(interaction: Interaction, _all: Sequence[Interaction]) -> Concern | None:
         if interaction.answered.values(difference.place):

@@ -8,12 +8,15 @@ from contracts.diff.rules import Weight
 
 
 class Subject(NamedTuple):
-    """What a change is about: an operation by method and route (parameters as `{}`), or an event by its type."""
+    """What a change is about: an operation by method and route (parameters as `{}`), an event by its type, or a problem
+    by its key.
+    """
 
     document: str
     method: str = ""
     route: str = ""
     event: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

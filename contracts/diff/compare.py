@@ -11,12 +11,13 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from contracts.diff import events, openapi, pacts
+from contracts.diff import events, openapi, pacts, problems
 from contracts.diff.changes import Change, Subject
 from contracts.diff.pacts import Interaction, Rule, Side
 from contracts.diff.rules import Weight
 from contracts.diff.schema import Place
-from contracts.diff.tree import Document, Tree
+from contracts.diff.tree import PROBLEMS, Document, Tree
+from contracts.wire import problem_type
 
 
 class Verdict(StrEnum):
@@ -81,14 +82,25 @@ def compare(base: Tree, head: Tree, together: Iterable[str] = ()) -> Compared:
         old, new = base.events(), head.events()
         users.find_events({*old["components"]["schemas"], *new["components"]["schemas"]})
         judged += _folded(users.judged(change) for change in events.changes(old, new))
+    judged += _meanings(base, head, users)
     remarks = (*users.remarks, *_unknown_providers(users, base, head), *_not_compared(base, head))
     return Compared(tuple(judged), remarks)
+
+
+def _meanings(base: Tree, head: Tree, users: "_Users") -> list[Judged]:
+    """What changed in the meaning of problems, worst first."""
+    if base.same(head, PROBLEMS):
+        return []
+    old, new = base.problems(), head.problems()
+    users.find_problems(sorted(old.keys() & new.keys()))
+    return _folded(users.judged(change) for change in problems.changes(old, new))
 
 
 def _not_compared(base: Tree, head: Tree) -> Iterator[str]:
     """Remarks on files that say something of the wire, differ, and are not compared."""
     for path in sorted({*base.files, *head.files}):
-        compared = path.startswith(("openapi/", "pacts/")) or (path.startswith("events/") and path.endswith(".json"))
+        compared = path == PROBLEMS or path.startswith(("openapi/", "pacts/"))
+        compared |= path.startswith("events/") and path.endswith(".json")
         if not compared and not base.same(head, path):
             yield f"contracts/{path} differs and is not compared: read its change yourself"
 
@@ -179,6 +191,14 @@ class _Users:
                     f"the pact of {interaction.consumer} with {interaction.provider} has a message "
                     f"{interaction.description!r} that is none of the events: {interaction.event!r}"
                 )
+
+    def find_problems(self, keys: Sequence[str]) -> None:
+        """Find the interactions that expect one of these problems, whoever answers it."""
+        by_uri = {problem_type(key): Subject(problems.DOCUMENT, problem=key) for key in keys}
+        for interaction in self.interactions:
+            for uri in interaction.answered.values(("body", "type")):
+                if isinstance(uri, str) and uri in by_uri:
+                    self.by_subject.setdefault(by_uri[uri], []).append(interaction)
 
     def judged(self, change: Change) -> Judged:
         """The change with its verdict."""

@@ -15,6 +15,9 @@ from contracts.errors import UnreadableContract
 
 Document = dict[str, Any]
 
+PROBLEMS = "problems.yaml"
+"""The path of the catalogue of problems."""
+
 _SHARED = "common"
 _SCHEMAS = "#/components/schemas/"
 
@@ -66,6 +69,16 @@ class Tree:
         """The Pact files by their path."""
         paths = sorted(path for path in self.files if path.startswith("pacts/") and path.endswith(".json"))
         return {path: self.json(path) for path in paths}
+
+    def problems(self) -> dict[str, Document]:
+        """The catalogue of problems by their keys; an empty one when the tree has none."""
+        if PROBLEMS not in self.files:
+            return {}
+        catalogue = self.yaml(PROBLEMS)
+        for key, problem in catalogue.items():
+            if not isinstance(problem, dict):
+                raise UnreadableContract(f"{self._place(PROBLEMS)}: {key} holds no mapping but {str(problem)[:60]!r}")
+        return catalogue
 
     def json(self, path: str) -> Document:
         """The object in a JSON file; UnreadableContract says where it ends to be one."""

@@ -39,8 +39,6 @@ class Watch:
         if self.traces is not None:
             self.traces.close()
 
-    # ---- messages
-
     def span_id(self) -> str:
         """The span that is being worked in; "" where there is none."""
         return self.traces.here()[1] if self.traces else ""
@@ -75,8 +73,6 @@ class Watch:
             yield
         finally:
             CORRELATION.reset(token)
-
-    # ---- requests
 
     def wsgi(self, application: WsgiApplication) -> WsgiApplication:
         """The application, watched. Whoever sends no traceparent is given that of the span that serves him."""
@@ -115,8 +111,6 @@ class Watch:
             self.counts.request(method, route, status, seconds)
         tell(requests_log, logging.INFO, f"{method} {route} {status}", method=method, route=route, status=status,
              duration_ms=round(seconds * 1000, 3))  # fmt: skip
-
-    # ---- calls
 
     def http(self, http: Http) -> Http:
         """The port, with a span around each exchange of which the other side is told; itself where none are kept."""

@@ -88,8 +88,6 @@ class Dispatcher:
             self.clock.sleep(_STOP_LOOK_US)
         return sum(lane.in_hand for lane in lanes)
 
-    # ---- the poller
-
     def _poll(self, lane: Lane) -> None:
         while True:
             now_us = self.clock.now_us()
@@ -119,8 +117,6 @@ class Dispatcher:
         for message in claimed:
             lane.offer(message)
         return latest_us if lane.backlog else now_us
-
-    # ---- the workers
 
     def _work(self, lane: Lane) -> None:
         signal = lane.worker_signal()
@@ -181,8 +177,6 @@ class Dispatcher:
                 lane.breaker.failed(now_us, str(message.message_id))
         if isinstance(outcome, Retry | Uncertain) and outcome.after_us:
             lane.budget.pause(now_us + self.retry_policy.pause_us(outcome.after_us))
-
-    # ---- settling
 
     def _settle(self, lane: Lane, message: Message, outcome: Outcome) -> None:
         match outcome:

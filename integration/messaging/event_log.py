@@ -163,8 +163,6 @@ class EventLog:
         self._outbox = outbox
         self._patience_us = patience_us
 
-    # ---- writing
-
     def append(self, tx: Transaction, told: Sequence[Event]) -> None:
         """Write events, and a message for every subscription that asked for their types."""
         now_us = self._clock.now_us()
@@ -182,8 +180,6 @@ class EventLog:
     def _wake(self, tx: Transaction, now_us: int) -> None:
         lane = self._outbox.lanes[LANE]
         tx.after_commit(lambda: lane.due_at(now_us))
-
-    # ---- subscriptions
 
     def subscribe(
         self,
@@ -235,8 +231,6 @@ class EventLog:
     def _with_types(self, tx: Transaction, row: Any) -> Subscription:
         types = tuple(found.type for found in tx.rows(_TYPES, {"of_id": row.subscription_id}))
         return Subscription(**row._asdict(), types=types)
-
-    # ---- delivery
 
     def event(self, tx: Transaction, event_id: str) -> Any:
         """A row of the log; None when it is no longer kept."""

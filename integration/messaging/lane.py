@@ -45,8 +45,6 @@ class Lane:
         self._in_hand = 0
         self._closed = False
 
-    # ---- memory queue
-
     def room(self) -> int:
         """How many more messages may come into memory."""
         return 0 if self._closed else max(0, self.limits.capacity - len(self._queue))
@@ -100,8 +98,6 @@ class Lane:
         """A wake-up call of its own for each worker."""
         return self._tasks.signal()
 
-    # ---- the poller's clock
-
     def due_at(self, at_us: int) -> None:
         """A message in the database becomes due then: the poller must not sleep past it."""
         if at_us < self._polls_at_us:
@@ -120,8 +116,6 @@ class Lane:
         self._polls_at_us = at_us
         self._poll.wait(at_us - now_us)
         self._polls_at_us = _NEVER_US
-
-    # ---- admission
 
     def shut_for_us(self, now_us: int) -> int:
         """How long the partner is left alone: it asked for it, or the breaker is open."""

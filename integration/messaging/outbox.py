@@ -185,8 +185,6 @@ class Outbox:
             for row in rows
         ]
 
-    # ---- settling, each False when the lease has been lost
-
     def finish(self, tx: Transaction, message: Message) -> bool:
         """Mark a message done."""
         return tx.execute(_FINISH, _fence(message)) == 1

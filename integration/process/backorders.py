@@ -52,8 +52,6 @@ class Backorders:
         self._max_age_us = max_age_us
         self._check_every_us = check_every_us
 
-    # ---- allocation
-
     def when_stock_rises(self, tx: Transaction, node: str, skus: list[str]) -> None:
         """Serve waiting lines from the node whose stock of `skus` rose."""
         if tx.one(_ANY) is None:
@@ -134,8 +132,6 @@ class Backorders:
         detail = ", ".join(f"{share.quantity} of line {share.line_no}" for share in shares) + f" at {node}"
         audit(tx, now_us, "backorder_allocated", order_id=order.order_id, correlation_id=order.correlation_id,
               entity="fulfillment", entity_id=fulfillment_id, to_state="planned", detail=detail)  # fmt: skip
-
-    # ---- expiry
 
     def run(self, clock: Clock, on_duty: Duty) -> None:
         """Sweep for ever, by this clock; a task."""

@@ -121,8 +121,6 @@ class Intake:
         order = self._order_row(channel, asked, lines, trace_id, now_us, held)
         return self._write(tx, order, lines, shares)
 
-    # ---- may this customer order this
-
     def _refuse_used_reference(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
         wanted = {"customer_id": asked["customer_id"], "order_reference": asked["order_reference"]}
         existing = tx.one(_BY_REFERENCE, wanted)
@@ -198,8 +196,6 @@ class Intake:
                 f" the order is {total_minor} {customer.currency} (minor units)",
             )
 
-    # ---- what there is
-
     def _reserve(self, tx: Transaction, asked: Mapping[str, Any], lines: Sequence[PricedLine]) -> list[Share]:
         """Reserve as much as there is and answer who serves what; under fill_or_kill all of it or nothing."""
         whole_or_nothing = asked["fill_policy"] == "fill_or_kill"
@@ -254,8 +250,6 @@ class Intake:
                 entry = {"line_no": line.line_no, "sku": line.sku, "requested": line.quantity, "available": there}
                 lacking.append(entry)
         raise ProblemError("out-of-stock", f"{len(lacking)} of {len(lines)} lines can't be filled", lines=lacking)
-
-    # ---- what is written
 
     def _order_row(
         self,
@@ -343,8 +337,6 @@ class Intake:
 
     def _book(self, tx: Transaction, order_id: str, correlation_id: str) -> None:
         self._outbox.put(tx, "erp", "book_order", f"book_order:{order_id}", {"order_id": order_id}, correlation_id)
-
-    # ---- orders on hold
 
     def release_held(self, database: Database) -> int:
         """Let orders go on that waited for reference data, where the customer may still order; how many did.

@@ -75,8 +75,6 @@ class Shipping:
         else:
             audit(tx, self._desk.clock.now_us(), "unknown_event", entity="webhook", entity_id=source, detail=event_type)
 
-    # ---- releases
-
     def _release(self, tx: Transaction, source: str, event_type: str, data: Data) -> None:
         if data.get("stock"):
             self._desk.inventory.expect_deltas(tx, source)
@@ -198,8 +196,6 @@ class Shipping:
         stock = data.get("stock")
         if stock:
             self._desk.inventory.apply(tx, node, stock["sequence"], _deltas(stock["deltas"]))
-
-    # ---- parcels on their way
 
     def _tracking(self, tx: Transaction, data: Data) -> None:
         scan = {

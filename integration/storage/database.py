@@ -126,8 +126,6 @@ class Transaction:
             raise
         run("RELEASE SAVEPOINT inner_work")
 
-    # ---- locks, all held until the transaction ends; nothing is to be locked where a write transaction is alone
-
     def lock(self, statement: Executable, params: Params = {}) -> None:  # noqa: B006
         """Take the row locks of a `SELECT ... FOR UPDATE`, waiting for who holds them."""
         if not self._is_alone:

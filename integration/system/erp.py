@@ -34,8 +34,6 @@ class ErpClient(PartnerClient):
         self._token = ""
         self._renew_at_us = 0
 
-    # ---- sales orders
-
     def book_order(self, body: Mapping[str, Any], stamp: Stamp) -> Outcome:
         """Done with the sales order, also where the ERP refuses a second one: then the first is looked up."""
         outcome = self._exchange(Call("POST", path("sales-orders"), body, stamp, _SALES_ORDER))
@@ -67,8 +65,6 @@ class ErpClient(PartnerClient):
     def invoice(self, body: Mapping[str, Any], stamp: Stamp) -> Outcome:
         """Have the ERP invoice one shipment."""
         return self._exchange(Call("POST", path("invoices"), body, stamp, {"invoice_id": str}))
-
-    # ---- reference data
 
     def customers(self, changed_since: str | None) -> Iterator[Mapping[str, Any]]:
         """Customers changed since that wire timestamp (None: all). Raises ReadFailed between pages."""
@@ -104,8 +100,6 @@ class ErpClient(PartnerClient):
     def customer(self, customer_id: str) -> Outcome:
         """One customer as the ERP knows it now."""
         return self._exchange(Call("GET", path("customers", customer_id), needs={"customer_id": str}))
-
-    # ---- access
 
     def _exchange(self, call: Call) -> Outcome:
         answer = self._send_with_token(call)

@@ -88,7 +88,7 @@ def learn(role: Role, facts: Facts, exchanges: Sequence[Exchange], served_at_onc
 
 
 def paces(role: Role, exchanges: Sequence[Exchange]) -> dict[str, Fact]:
-    """Service times from good answers to calls that were alone, less what a refusal at the edge takes."""
+    """Service times in us: of good answers to calls that were alone, less what a refusal at the edge takes."""
     edge = [each.reply.elapsed_us for each in exchanges if each.alone and each.status in (400, 401)]
     on_the_way_us = median(edge) if edge else 0
     facts: dict[str, Fact] = {}
@@ -101,7 +101,7 @@ def paces(role: Role, exchanges: Sequence[Exchange]) -> dict[str, Fact]:
         if len(taken) < _FEWEST:
             continue
         how = f"{len(taken)} calls, {on_the_way_us / 1000:.0f} ms on the way taken off"
-        facts[f"{name}.median"] = Fact(max(1_000, round(median(taken), -3)), how)
+        facts[f"{name}.median"] = Fact(max(1_000, round(median(taken) / 1_000) * 1_000), how)
         if len(taken) >= _ENOUGH_FOR_SIGMA:
             facts[f"{name}.sigma"] = Fact(round(stdev(map(math.log, taken)), 2), how)
     return facts

@@ -6,18 +6,17 @@ A WSGI application: served for real by `serving`, or attached to a world by a te
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
-
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from contracts.errors import BadSignature
 from contracts.wire import verify_webhook
 from peakproof.certification.errors import CertificationError
 from peakproof.certification.log import ExchangeLog
 from peakproof.certification.partner import parsed
+from peakproof.live.loopback import served
 
 GONE, GOOD, FAILING = 410, 204, 500
 _LARGEST_BODY = 1_000_000
@@ -134,20 +133,5 @@ def serving(listener: Listener, host: str, port: int) -> Iterator[None]:
     except OSError as error:
         told = f"can't listen on {host}:{port} ({error.strerror or error}); name a free address by --listen-on"
         raise CertificationError(told) from error
-    server = make_server(host, port, listener, threaded=True, request_handler=Quiet, fd=door.fileno())
-    thread = threading.Thread(target=server.serve_forever, name="webhook listener", daemon=True)
-    thread.start()
-    try:
+    with closing(door), served(listener, host, port, door.fileno()):
         yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        door.close()
-
-
-class Quiet(WSGIRequestHandler):
-    """Logs nothing: the exchange log tells of everything."""
-
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Nothing."""

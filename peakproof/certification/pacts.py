@@ -7,21 +7,18 @@ talks to a door of ours, which sends what it asks within the budget, logged, wit
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import orjson
-from werkzeug.serving import make_server
 
 from peakproof.certification.errors import NotRun, Outcome
-from peakproof.certification.listener import Quiet
 from peakproof.certification.partner import Partner
 from peakproof.certification.session import Finding, Word
 from peakproof.certification.transport import Request
+from peakproof.live.loopback import served
 from peakproof.live.pacts import PACTS, PactError, PactFile, read_pacts, verify_at
 from peakproof.live.provider import STATES
 
@@ -105,7 +102,7 @@ def _verified(
             yield _finding(_name(pact.consumer, each["description"]), "not run", told)
         return
     door = _Door(partner, values)
-    with tempfile.TemporaryDirectory(prefix="peakproof-pact-") as scratch, _serving(door) as url:
+    with tempfile.TemporaryDirectory(prefix="peakproof-pact-") as scratch, served(door) as url:
         file = Path(scratch) / pact.path.name
         file.write_bytes(orjson.dumps({**pact.document, "interactions": list(mapped)}))
         results = verify_at(url, pact.provider, lambda verifier: verifier.add_source(file))
@@ -157,19 +154,6 @@ def _request_of(environ: WSGIEnvironment, body: bytes) -> Request:
     path = quote(environ.get("PATH_INFO", "/"), "/~:", "latin-1") + (f"?{query}" if query else "")
     kept = {name: value for name, value in headers.items() if name not in _HOP}
     return Request(environ["REQUEST_METHOD"], path, kept, body)
-
-
-@contextmanager
-def _serving(door: _Door) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, door, threaded=True, request_handler=Quiet)
-    thread = Thread(target=server.serve_forever, name="pact door", daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _name(consumer: str, description: str) -> str:

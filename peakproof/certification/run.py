@@ -19,6 +19,7 @@ from peakproof.certification.errors import CannotTell, NotRun, PromiseBroken
 from peakproof.certification.learned import Learned, learn, write
 from peakproof.certification.listener import Listener, serving
 from peakproof.certification.log import ExchangeLog
+from peakproof.certification.pacts import pacts
 from peakproof.certification.partner import Partner
 from peakproof.certification.probes import FIRST, LONG, probes_of
 from peakproof.certification.session import Facts, Finding, Probe, Session, Word
@@ -27,6 +28,7 @@ from peakproof.certification.tidying import tidy_up
 from peakproof.certification.transport import Transport
 from peakproof.certification.verdict import Verdict, judge, waived
 from peakproof.certification.waiting import SECOND_US, Waiter
+from peakproof.fuzzing.errors import MISSING
 
 RESULT_FILE, LOG_FILE, PROFILE_FILE = "certification.json", "exchanges.ndjson", "learned-profile.yaml"
 
@@ -114,11 +116,7 @@ def certify(
 
 
 def pacts_of_consumers(plan: Plan, partner: Partner) -> Sequence[Finding]:
-    """The pacts whose states are mapped; one finding that says what to install where Pact is missing."""
-    try:
-        from peakproof.certification.pacts import pacts  # noqa: PLC0415 - comes with an extra
-    except ModuleNotFoundError as error:
-        return [_not_installed("pacts", error)]
+    """The pacts whose states are mapped."""
     return pacts(plan.role, plan.data.pact_states, partner)
 
 
@@ -126,14 +124,9 @@ def short_fuzz(plan: Plan, partner: Partner) -> Sequence[Finding]:
     """Some generated requests; one finding that says what to install where Schemathesis is missing."""
     try:
         from peakproof.certification.fuzz import fuzz  # noqa: PLC0415 - comes with an extra
-    except ModuleNotFoundError as error:
-        return [_not_installed("fuzzing", error)]
+    except ModuleNotFoundError:
+        return [Finding("fuzzing", "Contracts hold beyond the probes.", "blocking", True, "not run", MISSING)]
     return fuzz(plan.role, plan.data, plan.url, plan.seed, partner)
-
-
-def _not_installed(name: str, error: ModuleNotFoundError) -> Finding:
-    said = f'{error.name} is missing; pip install "peakproof[contracts]"'
-    return Finding(name, "Contracts hold beyond the probes.", "blocking", True, "not run", said)
 
 
 SOURCES: Mapping[str, More] = {"pacts": pacts_of_consumers, "fuzzing": short_fuzz}

@@ -93,10 +93,12 @@ def plain(operation: Operation) -> Request:
 
 
 def _story(door: Door, target: HouseTarget) -> None:
+    """The role's story; then each of its writes under its old key, whatever became of what it made."""
     script = Script(door, target)
     with suppress(StoryBroke):
         STORIES[target.role](script)
     for first in script.firsts.values():
+        door.repeat(first)
         _at_once(door, first)
 
 

@@ -30,6 +30,7 @@ UNLIMITED = {
     "carrier": {"settings.quota": "{kind: window, calls: 1000000000, per: 1s}"},
     "integration": {},
 }
+_KEEPS_EVENTS = {"integration.keep_events": "7d", "integration.availability_told_every": "1h"}
 MOST_FALLS = 40
 """How often a house is opened anew in one run before the run is given up."""
 _TOKEN_LIFE_US = 600_000_000
@@ -54,7 +55,7 @@ class HouseTarget:
         self.box: Sandbox
         self.falls = 0
         self._seed = seed
-        self.overrides = dict(overrides or {})
+        self.overrides = {**(_KEEPS_EVENTS if self.host == "integration" else {}), **(overrides or {})}
         self._chance = Chance(seed)
         self._stack = ExitStack()
         self._tokens: dict[str, tuple[str, int]] = {}

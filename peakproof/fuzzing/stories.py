@@ -52,6 +52,10 @@ class Script:
         exchange = self._carried(Request("GET", path, {"Authorization": PLACEHOLDER}), statuses or (200,))
         return parsed_json(exchange.reply.body)
 
+    def remove(self, path: str, *statuses: int) -> None:
+        """DELETE."""
+        self._carried(Request("DELETE", path, {"Authorization": PLACEHOLDER}), statuses)
+
     def tell(self, partner: str, event_type: str, *statuses: int, signature: str = SIGNED) -> None:
         """POST the example of an event as a partner's webhook, signed with its secret unless told otherwise."""
         event = Events.load().schemas[event_type]["examples"][0]
@@ -223,6 +227,14 @@ def of_orders(script: Script) -> None:
     script.tell("none", "tracking.updated", 404)
     script.tell("carrier", "tracking.updated", 401, signature="v1,bm90IHRoZSByaWdodCBvbmU=")
     script.write("/operations/dead-letters/none/redrive", None, 404)
+    asked = {"url": "http://subscriber/events", "types": ["order.shipped"], "secret": "secret-of-story"}
+    subscription = script.write("/subscriptions", asked, 201)
+    script.read("/subscriptions")
+    script.remove(f"/subscriptions/{subscription['subscription_id']}", 204)
+    script.remove(f"/subscriptions/{subscription['subscription_id']}", 404)
+    for number in range(20):
+        script.write("/subscriptions", {**asked, "url": f"http://subscriber/{number}"}, 201)
+    script.write("/subscriptions", asked, 409)
     script.strike(Fault("story", "garbled", source="integration", target="erp", method="POST"))
     script.write("/orders", {**order, "order_reference": "PO-4"}, 201)
     _redriven(script)

@@ -133,8 +133,6 @@ class _Handlers:
             ("GET", "/__docs", self.page),
         ]
 
-    # ---- as WireMock has it
-
     def health(self) -> tuple[dict[str, Any], int]:
         failure = _run().world.failure
         if failure is not None:
@@ -188,8 +186,6 @@ class _Handlers:
         run.fixed_delay_ms = delay_ms
         run.journal.keep(limit)
         return self.settings()
-
-    # ---- the world
 
     def clock(self) -> dict[str, Any]:
         world = _run().world
@@ -282,8 +278,6 @@ class _Handlers:
             raise _Refused(404, f"there is no evidence {kind!r}: use one of {', '.join(COLUMNS)}")
         return Response(_lines(kind), content_type="application/x-ndjson")
 
-    # ---- other runs
-
     def list_runs(self) -> dict[str, Any]:
         self._in_first()
         return {"runs": [self._told(run) for run in self._runs.all()]}
@@ -323,8 +317,6 @@ class _Handlers:
             "tokens": dict(run.secrets.keys.integration_at),
             "clerk_tokens": dict(run.secrets.keys.clerk_at),
         }
-
-    # ---- pages
 
     def document(self) -> Response:
         return Response(json_of(CONTRACT_OF[_host()]), content_type="application/json")

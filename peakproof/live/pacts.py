@@ -111,8 +111,6 @@ def _read(path: Path) -> PactFile:
     return PactFile(path, consumer, provider, document)
 
 
-# ---- verifying
-
 Source = Callable[["Verifier"], object]
 
 
@@ -212,9 +210,6 @@ def _listening() -> Iterator[list[str]]:
         yield handler.heard
     finally:
         logger.removeHandler(handler)
-
-
-# ---- in words
 
 
 def _interaction(row: Mapping[str, Any], troubles: Sequence[Trouble]) -> Interaction:

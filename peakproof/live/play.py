@@ -77,6 +77,7 @@ class Wanted:
 class _House:
     """Everything that runs during a load."""
 
+    simulators: Simulators
     admin: Admin
     pace: Pace
     url: str
@@ -146,7 +147,8 @@ class LoadRun:
         slow = Recipe(wanted.recipe.scenario, wanted.recipe.overrides, self.seed, 1.0, LEAD_US)
         ports = ports_from(wanted.port_base, PARTNERS)
         order = Order(slow, "127.0.0.1", ports, str(self.parts / "simulators"))
-        ready = house.enter_context(Simulators(order)).ready
+        simulators = house.enter_context(Simulators(order))
+        ready = simulators.ready
         admin = Admin(ready)
         admin.call("POST", "settings", {"integrationUrl": url})
         target = self._target(house, ready, database_url, url)
@@ -157,7 +159,7 @@ class LoadRun:
         plan = self.scenario.fault_plan(self.demand.starts_at_us, self.demand.ends_at_us)
         afflictions = Afflictions(plan, target.children, own, pace)
         self.pace = pace
-        return _House(admin, pace, url, crowd, reader, afflictions)
+        return _House(simulators, admin, pace, url, crowd, reader, afflictions)
 
     def _target(self, house: ExitStack, ready: Mapping[str, Any], database_url: str, url: str) -> "_Target":
         """Start the target with the clock that it is to go by, and wait until it is ready before that begins."""
@@ -228,12 +230,12 @@ class LoadRun:
             now_us = house.pace.now_us()
             house.afflictions.strike(now_us)
             self._tell("load", min(1.0, max(0.0, (now_us - starts_at_us) / (ends_at_us - starts_at_us))))
-            time.sleep(LOOK_EVERY_S)
+            _wait(house)
         if leader.code not in (None, 0):
             raise RunError(f"the crowd ended with code {leader.code}: {leader.said()}")
         while house.pace.now_us() < ends_at_us:
             house.afflictions.strike(house.pace.now_us())
-            time.sleep(LOOK_EVERY_S)
+            _wait(house)
         return house.pace.now_us()
 
     def _drain(
@@ -254,7 +256,7 @@ class LoadRun:
                     return unchanged_since_us, booked_us
                 unchanged_since_us = now_us()
             self._tell("drain", (now_us() - healed_at_us) / limit_us)
-            time.sleep(LOOK_EVERY_S)
+            _wait(house)
         return None, booked_us if now_us() - booked_us >= twin.stillness_us else None
 
     def _placed(self) -> list[Placed]:
@@ -396,6 +398,13 @@ def _started(command: str, told: Mapping[str, str], logs: Path) -> Iterator[list
         yield [child]
     finally:
         child.end()
+
+
+def _wait(house: _House) -> None:
+    """Until the next look; RunError when the partners are no more, for nothing could be judged any longer."""
+    code = house.simulators.wait(LOOK_EVERY_S)
+    if code is not None:
+        raise RunError(f"the process of the simulators ended by itself with code {code}; its own words are above")
 
 
 def _wait_for_answer(url: str, children: list[Child], patience_s: float = 60.0) -> None:

@@ -18,7 +18,7 @@ from simulators.carrier.model import (
     WrongReference,
 )
 from simulators.carrier.process import Carrier
-from simulators.partnerkit import correlation_id, create
+from simulators.partnerkit import correlation_id, create, write_key
 
 _PROBLEMS: dict[type[CarrierError], str] = {
     NotFound: "not-found",
@@ -63,6 +63,7 @@ class _Handlers:
     def buy_label(self) -> Response:
         asked = body()
         command = BuyLabel(
+            write_key(),
             asked["label_reference"],
             asked["shipment_reference"],
             asked["customer_id"],

@@ -81,6 +81,9 @@ class ContentLine:
 
 @dataclass(frozen=True, slots=True)
 class BuyLabel:
+    """`key` is the Idempotency-Key that it came under."""
+
+    key: str
     label_reference: str
     shipment_reference: str
     customer_id: str
@@ -147,16 +150,17 @@ class Books:
             for service, tariff in self._tariffs.items()
         ]
 
-    def standing(self, label_reference: str) -> Label | None:
-        """The active label of a reference."""
-        labels = self._by_reference.get(label_reference, ())
-        return next((label for label in labels if label.status is LabelStatus.ACTIVE), None)
+    def standing(self, command: BuyLabel) -> Label | None:
+        """The label that stands in the way: the active one of the reference, else the voided one of this very key."""
+        labels = self._by_reference.get(command.label_reference, ())
+        active = next((label for label in labels if label.status is LabelStatus.ACTIVE), None)
+        return active or next((label for label in labels if label.bought.key == command.key), None)
 
     def buy(
         self, command: BuyLabel, label_id: str, tracking_number: str, forgotten: bool = False
     ) -> tuple[Label, bool]:
-        """The label, and whether it is new; a voided label, or one that is `forgotten`, does not stand in the way."""
-        standing = None if forgotten else self.standing(command.label_reference)
+        """The label, and whether it is new; a label that is `forgotten` does not stand in the way."""
+        standing = None if forgotten else self.standing(command)
         if standing is not None and self._duplicates is DuplicatePolicy.RETURN_EXISTING:
             return standing, False
         if standing is not None and self._duplicates is DuplicatePolicy.REJECT:

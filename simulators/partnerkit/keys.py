@@ -9,13 +9,14 @@ from hashlib import blake2b
 from typing import Literal
 
 import orjson
-from flask import Flask, Response, request
+from flask import Flask, Response
 
-from contracts.edge import ProblemError, body, current_operation
+from contracts.edge import ProblemError, body, current_operation, environ
 from simulators.kernel import World
 from simulators.partnerkit.profile import Profile
 
 _HEADER = "Idempotency-Key"
+_IN_ENVIRON = "HTTP_IDEMPOTENCY_KEY"
 _HELD = "partnerkit.held-key"
 _OUTSIDE = "/__"
 _RETRY_AFTER_S = 1
@@ -87,18 +88,19 @@ def hold_keys(app: Flask, keys: Keys) -> None:
     """Have `app` observe `keys` in every operation whose contract asks for one. Call it after the contract's guard."""
 
     def begin() -> None:
-        if request.path.startswith(_OUTSIDE) or request.method != "POST":
+        asked = environ()
+        if asked["REQUEST_METHOD"].upper() != "POST" or asked["PATH_INFO"].startswith(_OUTSIDE):
             return
         operation = current_operation()
         if not any(header.name == _HEADER for header in operation.headers):
             return
-        place = (operation.operation_id, request.headers[_HEADER])
-        asked = request.path.encode() + b"\n" + orjson.dumps(body(), option=orjson.OPT_SORT_KEYS)
-        held = keys.take(place, blake2b(asked, digest_size=16).digest())
-        request.environ[_HELD] = (place, held)
+        place = (operation.operation_id, asked[_IN_ENVIRON])
+        payload = asked["PATH_INFO"].encode() + b"\n" + orjson.dumps(body(), option=orjson.OPT_SORT_KEYS)
+        held = keys.take(place, blake2b(payload, digest_size=16).digest())
+        asked[_HELD] = (place, held)
 
     def end(response: Response) -> Response:
-        taken: tuple[Place, _Held] | None = request.environ.pop(_HELD, None)
+        taken: tuple[Place, _Held] | None = environ().pop(_HELD, None)
         if taken is not None:
             keys.settle(*taken, booked=response.status_code < 300)
         return response

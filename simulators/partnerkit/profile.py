@@ -1,7 +1,6 @@
 """Profiles: how a vendor behaves, as a frozen model read from YAML. An unknown key is an error that names it."""
 
 import difflib
-import re
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,27 +10,13 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 
+from contracts.wire import parse_duration
 from simulators.partnerkit.errors import ProfileError
-
-_UNITS_US = {
-    "us": 1,
-    "ms": 1_000,
-    "s": 1_000_000,
-    "m": 60_000_000,
-    "h": 3_600_000_000,
-    "d": 86_400_000_000,
-}
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(us|ms|s|m|h|d)$")
 
 
 def parse_duration_us(value: object) -> object:
     """`250ms`, `90s`, `5m`, `2h` or `5d` as integer microseconds; an integer is taken as microseconds."""
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.match(value.strip())
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration: write a number and one of us, ms, s, m, h, d, such as 90s")
-    return round(float(match[1]) * _UNITS_US[match[2]])
+    return parse_duration(value) if isinstance(value, str) else value
 
 
 Duration = Annotated[int, BeforeValidator(parse_duration_us)]

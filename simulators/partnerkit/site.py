@@ -70,8 +70,6 @@ class StockSite(Generic[Model, Settings]):
         self._memory = Memory(world, name)
         counted_when_asked(world, name, model.stock, self._correct)
 
-    # ---- what the API asks for
-
     def start(self) -> None:
         """Begin a life of the host. After a crash: the floor went on working."""
         self._writes_in_work = 0
@@ -106,8 +104,6 @@ class StockSite(Generic[Model, Settings]):
             self._change_stock("receipt", booking, receipt_id, reason)
         return booking is not None
 
-    # ---- what the runner asks for
-
     def stock_of(self, sku: str) -> int:
         """Units of a sku that are on hand and not held."""
         level = self.level_of(sku)
@@ -116,8 +112,6 @@ class StockSite(Generic[Model, Settings]):
     def level_of(self, sku: str) -> Level:
         """On hand and held of a sku over all locations; zeros for one that was never stocked."""
         return self.model.stock.level(sku) if self.model.stock.knows(sku) else Level(0, 0)
-
-    # ---- the dock
 
     def _schedule_departure(self) -> None:
         if not self._departure_due:
@@ -133,8 +127,6 @@ class StockSite(Generic[Model, Settings]):
     def _depart(self) -> None:
         """Ship what stands at the dock."""
         raise NotImplementedError
-
-    # ---- books
 
     def _correct(self, _fault: Fault, reference: str, sku: str, units: int) -> None:
         """Book what a count found."""

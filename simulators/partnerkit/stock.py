@@ -165,8 +165,11 @@ class Stock:
         return sorted(self._bins)
 
     def level(self, sku: str) -> Level:
-        bins = self.bins(sku)
-        return Level(sum(bin_.on_hand for bin_ in bins), sum(bin_.held for bin_ in bins))
+        on_hand = held = 0
+        for bin_ in self.bins(sku):
+            on_hand += bin_.on_hand
+            held += bin_.held
+        return Level(on_hand, held)
 
     def available(self, sku: str) -> int:
         """What a new release could still be given: on hand less held less allocated."""

@@ -54,8 +54,6 @@ class ThreePl(StockSite[Provider, ThreePlProfile]):
         self._last_rows: list[dict[str, object]] = []
         self._book_opening(self.model.open(opening))
 
-    # ---- what the API asks for
-
     def submit(self, order: FulfillmentOrder) -> tuple[FulfillmentOrder, bool]:
         """Take an order in; the decision follows. Raises ThreePlError; an unfit order is booked as rejected, once."""
         try:
@@ -89,8 +87,6 @@ class ThreePl(StockSite[Provider, ThreePlProfile]):
             return rows[::-1]
         return rows
 
-    # ---- what the runner asks for
-
     def quiet(self) -> bool:
         """No write and no order in work."""
         return self._writes_in_work == self.model.open_orders == 0
@@ -106,8 +102,6 @@ class ThreePl(StockSite[Provider, ThreePlProfile]):
             "calls_refused": self.limit.refused,
         }
         return [(name, "", self.name, float(value)) for name, value in values.items()]
-
-    # ---- decision, batch, bench, departure
 
     def _decide(self, order: FulfillmentOrder) -> Events:
         profile = self.profile
@@ -176,8 +170,6 @@ class ThreePl(StockSite[Provider, ThreePlProfile]):
         shipment_id = f"{reference}.S{number}"
         booking, line_nos = self.model.ship(order, shipment_id, tracking_number, self.world.now_us(), half)
         self._book_moves(order, line_nos, booking, shipment_id=shipment_id, tracking_number=tracking_number)
-
-    # ---- books
 
     def _book_lines(self, kind: str, order: FulfillmentOrder, reason: str = "") -> None:
         for line in order.lines.values():

@@ -195,8 +195,6 @@ class Warehouse(StockKeeper):
     def open(self, opening: Mapping[str, int], forward_percent: int) -> list[Movement]:
         return self.stock.open(opening, forward_percent)
 
-    # ---- releases
-
     def find(self, release_id: str) -> Release:
         """The release of this id, the newest where the vendor made several."""
         return self._copies(release_id)[-1]
@@ -359,13 +357,9 @@ class Warehouse(StockKeeper):
         self.open_releases += 1
         return ghost
 
-    # ---- stock
-
     def recount(self, picks: Sequence[Pick], found: bool) -> Booking:
         """Settle held units: what was found goes back to sale, what was not is written off."""
         return self.stock.unhold(picks) if found else self.stock.scrap(picks)
-
-    # ---- steps
 
     def _copies(self, release_id: str) -> list[Release]:
         try:

@@ -99,8 +99,6 @@ class Wms(StockSite[Warehouse, WmsProfile]):
         self._untold = 0
         self._book_opening(self.model.open(opening, profile.forward_percent))
 
-    # ---- what the API asks for
-
     def start(self) -> None:
         """Begin a life of the host. After a crash the floor has gone on working; webhooks are taken up again."""
         super().start()
@@ -145,8 +143,6 @@ class Wms(StockSite[Warehouse, WmsProfile]):
             self._schedule_departure()
         return release
 
-    # ---- what the runner asks for
-
     def quiet(self) -> bool:
         """No write and no release in work, nothing to be recounted or told, no webhook undelivered."""
         in_work = (self._writes_in_work, self.model.open_releases, self._recounts, self._untold)
@@ -164,8 +160,6 @@ class Wms(StockSite[Warehouse, WmsProfile]):
             "dock": len(self._dock),
         }
         return [(name, "", self.name, float(value)) for name, value in values.items()] + self.webhooks.gauges()
-
-    # ---- waves
 
     def _schedule_wave(self) -> None:
         profile, now_us = self.profile, self.world.now_us()
@@ -189,8 +183,6 @@ class Wms(StockSite[Warehouse, WmsProfile]):
         for release in sorted(wave, key=_priority):
             self.model.plan(release)
             self.world.process(f"release {release.mark}", self._work(release), self.name)
-
-    # ---- one release on the floor
 
     def _work(self, release: Release) -> Events:
         env, priority = self.world.env, _priority(release)
@@ -241,8 +233,6 @@ class Wms(StockSite[Warehouse, WmsProfile]):
             self._book("packed", release, None, "", units, parcel_id=parcel.parcel_id)
         self._tell("release.packed", release, {"parcels": [packed_parcel(parcel) for parcel in parcels]})
 
-    # ---- the dock
-
     def _depart(self) -> None:
         loaded, self._dock = self._dock, []
         gone: list[Parcel] = []
@@ -280,8 +270,6 @@ class Wms(StockSite[Warehouse, WmsProfile]):
         }
         self._tell("release.shipped", release, data)
 
-    # ---- held units
-
     def _schedule_recount(self, release: Release, hold: Booking) -> None:
         settings = self.profile.recount
         if settings is not None:
@@ -295,8 +283,6 @@ class Wms(StockSite[Warehouse, WmsProfile]):
         found = self.world.chance.hit(settings.found_share, "recount", self.name, mark)
         booking = self.model.recount(picks, found)
         self._change_stock("unhold" if found else "adjustment", booking, mark, "recount")
-
-    # ---- books and events
 
     def _correct(self, fault: Fault, reference: str, sku: str, units: int) -> None:
         """Book what a count found; a backdated one is told later than what was booked after it."""

@@ -1,10 +1,12 @@
-"""Values on the wire: timestamps to the microsecond, trace context, problem types, and Standard Webhooks signatures."""
+"""Values on the wire: timestamps and durations to the microsecond, trace context, problem types, and Standard Webhooks
+signatures."""
 
 import pytest
 
 from contracts.errors import BadSignature, MalformedValue
 from contracts.wire import (
     iso,
+    parse_duration,
     parse_iso,
     problem_key,
     problem_type,
@@ -22,6 +24,20 @@ MESSAGE = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 SENT_S = 1614265330
 BODY = b'{"test": 2432232314}'
 SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_us"),
+    [("7us", 7), ("250ms", 250_000), ("0.29s", 290_000), (" 90 s ", 90_000_000), ("1.5h", 5_400_000_000), ("1.9us", 1)],
+)
+def test_a_duration_is_whole_microseconds(text: str, expected_us: int) -> None:
+    assert parse_duration(text) == expected_us
+
+
+@pytest.mark.parametrize("text", ["24", "-3s", "h", "1y", ".5s", "1e3s", "", "\u0663s", 24, None, True])
+def test_a_duration_without_a_number_and_a_unit_is_refused(text: object) -> None:
+    with pytest.raises(MalformedValue, match=r"is not a duration; write a number with a unit, such as 500ms, 90s"):
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(

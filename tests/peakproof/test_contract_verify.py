@@ -111,9 +111,6 @@ def test_without_pact_the_extra_is_named(capfd: pytest.CaptureFixture[str], monk
     assert capfd.readouterr().err == 'peakproof: Pact is not installed: pip install "peakproof[contracts]"\n'
 
 
-# ---- the broker
-
-
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBroker]:
     with running(FakeBroker()) as started:

@@ -81,8 +81,6 @@ class Evidence:
         self.fact("drain_bound_us", value=round(bound_s * SECOND))
         self.fact("still_at_us", value=at(seconds))
 
-    # ---- clients
-
     def attempt(
         self,
         reference: str,
@@ -164,8 +162,6 @@ class Evidence:
     def published(self, sku: str, available: int, node: str = "wms-east") -> None:
         self.row("final", read="availability", at_us=at(10_000), status=200, sku=sku, node=node, available=available)
 
-    # ---- calls
-
     def call(self, reference: str, seconds: float, *, took: float = 0.1, attempt: int = 1, **columns: Any) -> None:
         """One call of the integration to the ERP about an order, answered 201 unless told otherwise."""
         self.row(
@@ -187,8 +183,6 @@ class Evidence:
             }
             | columns,
         )
-
-    # ---- partners
 
     def book(self, partner: str, kind: str, reference: str, seconds: float, **columns: Any) -> None:
         named = {"customer_id": "C1", "order_reference": reference, "correlation_id": f"trace-{reference}"}
@@ -252,8 +246,6 @@ class Evidence:
         self.erp("invoice", reference, seconds + 5, business_key=f"INV-{reference}", **shipment, **total)
         line_no, sku, quantity = line
         self.final(reference, [promise(line_no, sku, quantity, shipped=quantity)])
-
-    # ---- judging
 
     def write(self) -> Path:
         for kind, rows in self.rows.items():

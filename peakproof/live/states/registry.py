@@ -103,8 +103,6 @@ class Scene:
         self.heard: list[dict[str, Any]] = []
         """Webhooks that the listener got, in order."""
 
-    # ---- calls to the provider
-
     def get(self, path: str) -> Any:
         """What a read answers; StateFailed unless it is 2xx."""
         return self._read(Request("GET", path, self._headers()))
@@ -155,8 +153,6 @@ class Scene:
 
     def _headers(self, client: str = "") -> dict[str, str]:
         return self.box.headers(self.host, client or self._client)
-
-    # ---- webhooks
 
     def listen(self, *types: str) -> None:
         """Subscribe a listener to the provider's webhooks; `heard` has what comes."""

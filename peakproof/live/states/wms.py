@@ -91,9 +91,6 @@ def overloaded(scene: Scene) -> None:
     stocks(scene)
 
 
-# ---- what webhooks tell
-
-
 @WMS.state("a release was picked whole")
 def told_of_pick(scene: Scene, release_id: str) -> None:
     scene.listen("release.picked")

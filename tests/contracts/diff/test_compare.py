@@ -1,11 +1,13 @@
 """Verdicts over whole trees: whose pacts count, how changes are folded, events, and what can't be read."""
 
+import orjson
 import pytest
 
 from contracts.diff.compare import Verdict, compare, consumers
 from contracts.diff.tree import Tree
 from contracts.documents import EVENTS, OPENAPI
 from contracts.errors import UnreadableContract
+from contracts.wire import problem_type
 from tests.contracts.diff.trees import Json, closed, exchange, message, operation, pact, shop, tree
 
 TEXT = {"type": "string"}
@@ -69,13 +71,74 @@ def test_a_change_of_several_operations_is_told_once() -> None:
 
 
 def test_a_file_that_is_not_compared_is_remarked_when_it_differs() -> None:
-    base, head = (
-        Tree("state", {"events/asyncapi.yaml": text, "problems.yaml": b"same"}) for text in (b"a: 1", b"a: 2")
-    )
+    base, head = (Tree("state", {"events/asyncapi.yaml": text}) for text in (b"a: 1", b"a: 2"))
     compared = compare(base, head)
     assert compared.changes == ()
     assert "contracts/events/asyncapi.yaml differs and is not compared: read its change yourself" in compared.remarks
-    assert not any("problems.yaml" in remark for remark in compared.remarks)
+
+
+def catalogue(label: str, *pacts: Json, **problem: object) -> Tree:
+    sold_out = {"title": "Sold out", "definite": True, "retryable": False, **problem}
+    listed = {"sold-out": sold_out, "other": {"definite": True, "retryable": True}}
+    return Tree(label, {**tree(label, None, *pacts).files, "problems.yaml": orjson.dumps(listed)})
+
+
+HANDLED = exchange(reads={"type": problem_type("sold-out")}, status=409)
+ELSEWHERE = exchange(reads={"type": problem_type("other")}, status=409)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words", "verdict"),
+    [
+        (
+            {"definite": True},
+            {"definite": False},
+            "is no longer definite: the attempt may still have an effect",
+            Verdict.SOMEBODY,
+        ),
+        (
+            {"definite": False},
+            {"definite": True},
+            "is now definite: the attempt has no effect and never will",
+            Verdict.COMPATIBLE,
+        ),
+        (
+            {"retryable": True},
+            {"retryable": False},
+            "is no longer retryable: the same request will not succeed later",
+            Verdict.SOMEBODY,
+        ),
+        (
+            {"retryable": False},
+            {"retryable": True},
+            "is now retryable: the same request may succeed later",
+            Verdict.SOMEBODY,
+        ),
+    ],
+)
+def test_what_a_problem_means_is_compared(before: Json, after: Json, words: str, verdict: Verdict) -> None:
+    pacts = (pact(HANDLED, consumer="till"), pact(ELSEWHERE, consumer="app"))
+    told = "; the till handles it" if verdict is Verdict.SOMEBODY else ""
+    expected = [(f"problems: sold-out {words}{told}", verdict)]
+    assert verdicts(catalogue("base", *pacts, **before), catalogue("head", **after)) == expected
+
+
+def test_the_meaning_of_a_problem_that_nobody_handles_breaks_nobody() -> None:
+    ((_, verdict),) = verdicts(catalogue("base", pact(ELSEWHERE)), catalogue("head", definite=False))
+    assert verdict is Verdict.NOBODY
+
+
+def test_texts_for_people_and_problems_of_one_side_alone_change_no_meaning() -> None:
+    base, none = catalogue("base", pact(HANDLED)), Tree("none", {})
+    assert verdicts(base, catalogue("head", title="Gone")) == verdicts(base, none) == verdicts(none, base) == []
+
+
+def test_a_catalogue_that_holds_something_else_is_named() -> None:
+    broken = Tree("head", {"problems.yaml": b"sold-out: 409"})
+    with pytest.raises(
+        UnreadableContract, match=r"contracts/problems\.yaml in head: sold-out holds no mapping but '409'"
+    ):
+        compare(catalogue("base"), broken)
 
 
 def test_an_interaction_with_an_operation_that_is_not_there_is_remarked() -> None:

@@ -79,9 +79,6 @@ def is_refused(outcome: Outcome, problem: str) -> None:
     assert outcome.problem == problem
 
 
-# ---- labels
-
-
 @CARRIER.expects("a label for a parcel", given=OPEN)
 def label(upon: HttpInteraction) -> Use:
     posts(upon, "/labels", label_asked("par-new"), "label:par-new")
@@ -200,9 +197,6 @@ def labels_none(upon: HttpInteraction) -> Use:
     return use
 
 
-# ---- giving back
-
-
 VOID = given_path("/labels/{label_id}/void", label_id="LBL-1")
 
 
@@ -235,9 +229,6 @@ def void_unknown(upon: HttpInteraction) -> Use:
     posts(upon, "/labels/LBL-NONE/void", order_named(), "void:LBL-NONE")
     refuses(upon, "not-found")
     return lambda carrier: is_refused(void(carrier, "LBL-NONE"), "not-found")
-
-
-# ---- tracking and webhooks
 
 
 @CARRIER.expects("where a scanned parcel is", given="a parcel was scanned", label_reference="par-seen")

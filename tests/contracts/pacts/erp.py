@@ -77,9 +77,6 @@ def is_refused(outcome: Outcome, problem: str) -> None:
     assert outcome.problem == problem
 
 
-# ---- access
-
-
 def token_asked(upon: HttpInteraction, secret: str | Matcher) -> HttpInteraction:
     body = {"grant_type": "client_credentials", "client_id": "integration", "client_secret": secret}
     return upon.with_request("POST", "/oauth/token").with_body(body, "application/json")
@@ -111,9 +108,6 @@ def token_refused(upon: HttpInteraction) -> Use:
         assert outcome.error_class is ErrorClass.PLATFORM
 
     return use
-
-
-# ---- sales orders
 
 
 def order_asked(article: str = "85123A", customer_id: str = "C-1001") -> dict[str, Any]:
@@ -301,9 +295,6 @@ def find_none(upon: HttpInteraction) -> Use:
     return use
 
 
-# ---- changes
-
-
 def change_asked(cancelled: int = 2, line_no: int = 1) -> dict[str, Any]:
     line = {"line_no": whole(line_no), "backordered": whole(0), "cancelled": whole(cancelled)}
     reason = one_of("cancel", ("backorder", "short", "cancel"))
@@ -358,9 +349,6 @@ def change_unknown_line(upon: HttpInteraction) -> Use:
     posts(upon, CHANGES, change_asked(line_no=9), "change:ord-1")
     refuses(upon, "unknown-line")
     return lambda erp: is_refused(change(erp, "SO-1", line_no=9), "unknown-line")
-
-
-# ---- shipments and invoices
 
 
 def shipment_asked(shipment_id: str, order: Matcher, quantity: int = 6) -> dict[str, Any]:
@@ -458,9 +446,6 @@ def invoice_too_early(upon: HttpInteraction) -> Use:
     posts(upon, "/invoices", invoice_asked("shp-early"), "invoice:shp-early")
     refuses(upon, "not-found")
     return lambda erp: is_refused(invoice(erp, "shp-early"), "not-found")
-
-
-# ---- reference data
 
 
 def customer_told() -> dict[str, Any]:

@@ -55,8 +55,6 @@ class Inbox:
                  "data": {**head, "parcels": parcels}}  # fmt: skip
         self.deliver(orjson.dumps(event))
 
-    # ---- what customers see of it
-
     def order(self) -> Any:
         return self._shop.get(f"/orders/{self.order_id}").json
 

@@ -85,9 +85,6 @@ LOCATION = {"Location": spelled("/orders/ord-1", "^/orders/[^/]+$")}
 REPLAYED = {"Idempotent-Replayed": "true"}
 
 
-# ---- the storefront
-
-
 @STOREFRONT.expects("what can be promised of two articles", given=IN_STOCK)
 def availability(upon: HttpInteraction) -> Sell:
     asks(upon, "/availability", {"sku": "85123A"}).with_query_parameter("sku", "NO-SUCH-SKU")
@@ -270,9 +267,6 @@ def place_without_access(upon: HttpInteraction) -> Sell:
             shop.place(order("PO-WHO"), "cart-11")
 
     return sell
-
-
-# ---- the customer portal
 
 
 def history() -> dict[str, Any]:

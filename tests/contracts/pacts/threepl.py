@@ -82,9 +82,6 @@ def is_refused(outcome: Outcome, problem: str) -> None:
     assert outcome.problem == problem
 
 
-# ---- submitting
-
-
 @THREEPL.expects("a fulfillment order that is new", given=STOCKED)
 def submit(upon: HttpInteraction) -> Use:
     posts(upon, "/fulfillment-orders", asked("ful-new"), "release:ful-new")
@@ -179,9 +176,6 @@ def submit_overloaded(upon: HttpInteraction) -> Use:
     return use
 
 
-# ---- reading and cancelling
-
-
 @THREEPL.expects("a read of a fulfillment order that nobody submitted", given=STOCKED)
 def read_unknown(upon: HttpInteraction) -> Use:
     refuses(asks(upon, "/fulfillment-orders/ful-none"), "not-found")
@@ -221,9 +215,6 @@ def cancel_unknown(upon: HttpInteraction) -> Use:
     posts(upon, "/fulfillment-orders/ful-none/cancel", cancel_asked(), "cancel:ful-none")
     refuses(upon, "not-found")
     return lambda threepl: is_refused(cancel(threepl, "ful-none"), "not-found")
-
-
-# ---- polling
 
 
 def changed(name: str, status: str, shipments: Any, reason: Any) -> dict[str, Any]:

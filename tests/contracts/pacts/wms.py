@@ -82,9 +82,6 @@ def is_release(outcome: object, release_id: str) -> bool:
     return isinstance(outcome, Done) and outcome.answer["release_id"] == release_id and bool(outcome.answer["lines"])
 
 
-# ---- releases
-
-
 @WMS.expects("the release of an order that is new", given="the warehouse stocks 85123A")
 def release_new(upon: HttpInteraction) -> Use:
     posts(upon, "/releases", release_asked("ful-new"), "release:ful-new")
@@ -220,9 +217,6 @@ def read_unknown(upon: HttpInteraction) -> Use:
     return use
 
 
-# ---- cancellations
-
-
 def cancel_asked(quantity: int = 6) -> dict[str, Any]:
     lines = some({"line_no": whole(1), "quantity": whole(quantity)})
     return {**order_named(), "reason": text("customer"), "lines": lines}
@@ -275,9 +269,6 @@ def cancel_too_much(upon: HttpInteraction) -> Use:
     posts(upon, "/releases/ful-six/cancel", cancel_asked(7), "cancel:ful-six")
     refuses(upon, "quantity-exceeded")
     return lambda wms: refused_cancel(wms, "ful-six", "quantity-exceeded", 7)
-
-
-# ---- labels
 
 
 def labels_asked(parcel: Any) -> dict[str, Any]:
@@ -334,9 +325,6 @@ def labels_unknown(upon: HttpInteraction) -> Use:
     posts(upon, "/releases/ful-none/labels", labels_asked(identifier("par-1")), "labels:ful-none")
     refuses(upon, "not-found")
     return refused_labels("not-found", "ful-none")
-
-
-# ---- stock and webhooks
 
 
 @WMS.expects("the whole stock", given="the warehouse stocks 85123A")

@@ -123,9 +123,6 @@ def address() -> dict[str, Any]:
 ADDRESS = {"name": "Gift Shop Ltd", "street": "1 High Street", "city": "Leeds", "postcode": "LS1 1AA", "country": "GB"}
 
 
-# ---- requests and answers
-
-
 def authorized(upon: HttpInteraction, token: str = "good-token") -> HttpInteraction:
     """With the token that the provider's state tells."""
     return upon.with_header("Authorization", spelled(f"Bearer {token}", r"^Bearer \S+$", "Bearer ${token}"))

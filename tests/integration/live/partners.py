@@ -67,8 +67,6 @@ class Partners:
                 self._seen[key] = answer
             return self._seen[key]
 
-    # ---- webhooks
-
     def tell(self, partner: str, event_type: str, data: dict[str, Any]) -> None:
         """Send an event until it is acknowledged."""
         now_us = time.time_ns() // 1_000

@@ -181,8 +181,6 @@ class Stage:
     def _read_threepl(self) -> None:
         self.stock_reads.append("threepl")
 
-    # ---- setting the scene
-
     def stock(self, node: str, **on_hand: int) -> None:
         rows = [{"node": node, "sku": sku, "on_hand": q, "held": 0, "reserved": 0, "safety": 0}
                 for sku, q in on_hand.items()]  # fmt: skip
@@ -226,8 +224,6 @@ class Stage:
         ])  # fmt: skip
         for sku, q in lines.values():
             assert self.desk.reservations.take(tx, node, sku, q)
-
-    # ---- what goes on
 
     def settle(self) -> None:
         """Deliver whatever is in memory, in every lane, until nothing is."""
@@ -284,8 +280,6 @@ class Stage:
             "parcels": [{"parcel_id": parcel_id, "tracking_number": f"T-{parcel_id}", "lines": _lines(lines)}],
             "stock": {"sequence": stock_sequence, "deltas": deltas}, **more,
         }  # fmt: skip
-
-    # ---- looking
 
     def rows(self, table: Any) -> list[Any]:
         with self.database.read() as tx:

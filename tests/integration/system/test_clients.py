@@ -124,8 +124,6 @@ def test_ids_with_any_character_survive_the_path() -> None:
     assert network.sent[0][1] == "http://wms-east/releases/a%2Fb%20c%2Bd"
 
 
-# ---- the ERP's token
-
 TOKEN = {"access_token": "t1", "token_type": "Bearer", "expires_in": 600}
 ORDER = {"erp_order_id": "E1", "lines": []}
 BODY = {"customer_id": "C1", "order_reference": "R1"}
@@ -185,9 +183,6 @@ def test_a_duplicate_order_is_a_success_that_is_looked_up(ports: Any) -> None:
     )
     assert erp.book_order(BODY, STAMP) == Done(ORDER)
     assert network.sent[-1][1] == "http://erp/sales-orders?customer_id=C1&order_reference=R1"
-
-
-# ---- reads
 
 
 def test_reference_data_come_page_by_page_in_the_size_that_the_erp_serves(ports: Any) -> None:

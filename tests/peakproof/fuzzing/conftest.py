@@ -40,8 +40,6 @@ class Dock:
         self._at_once = False
         self._client = Client(self._app())
 
-    # ---- as a target
-
     def send(self, request: Request) -> Reply:
         try:
             answer = self._client.open(
@@ -67,8 +65,6 @@ class Dock:
 
     def books(self) -> Books | None:
         return None if self._closed else Books({"receipts": len(self.received)}, {"entries": self.entries})
-
-    # ---- as a partner
 
     def _app(self) -> Flask:
         app = Flask("dock")
