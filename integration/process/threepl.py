@@ -97,14 +97,18 @@ class ThreePlPoll:
         return self._seen_change
 
     def _take_in(self, items: list[Mapping[str, Any]]) -> bool:
-        """Stock first, so that a short frees its reservation only after the missing units show as held."""
+        """Stock first, so that a short frees its reservation only after the missing units show as held.
+
+        Then the changes in the order in which they were made, whatever order they came in: what is taken in up to some
+        change is never asked for again.
+        """
         if any(item["shipments"] or any(line["short"] for line in item["lines"]) for item in items):
             try:
                 self._read_stock()
             except ReadFailed as failure:
                 self._asked_us = failure.after_us
                 return False
-        for item in items:
+        for item in sorted(items, key=lambda item: int(item["change"])):
             self._desk.database.transact(partial(self._apply, item=item))
             self._seen_change = int(item["change"])
         return True

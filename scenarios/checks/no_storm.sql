@@ -8,8 +8,9 @@
 -- pause or failed transaction of the caller may have kept one call from being counted: the budget grows by one for it.
 -- Retry-After (429, 503) binds everything that the integration sends that partner on behalf of orders, and each
 -- background poll by itself; what was already under way goes on, such as the order after the look-up that belongs to
--- it. A process that began anew cannot know of it. Without Retry-After the same call comes no sooner than the shortest
--- wait. Throughput is bookings in the ERP, an hour before the fault against the bound after its end, at half the level.
+-- it. A process that began anew cannot know of it, nor one of two that run together of what the other was told. Without
+-- Retry-After the same call comes no sooner than the shortest wait. Throughput is bookings in the ERP, an hour before
+-- the fault against the bound after its end, at half the level.
 
 -- examined
 SELECT DISTINCT e.source, e.target, e.key
@@ -33,7 +34,7 @@ troubles AS (
 ),
 restarts AS (
     SELECT from_us, coalesce(to_us, from_us) AS to_us
-    FROM faults WHERE kind IN ('crash', 'pause') AND split_part(target, ' ', 1) = 'integration'
+    FROM faults WHERE kind IN ('crash', 'pause', 'overlap') AND split_part(target, ' ', 1) = 'integration'
 ),
 repeated AS (
     SELECT DISTINCT source, target, route, key FROM exchanges

@@ -10,7 +10,10 @@ from scenarios.spec import load
 
 @pytest.mark.parametrize(
     "seed",
-    [pytest.param(3175, id="part cancelled before the release, part by the node")],
+    [
+        pytest.param(3175, id="part cancelled before the release, part by the node"),
+        pytest.param(10943, id="a batch out of sequence, and the database failed in its midst"),
+    ],
 )
 def test_a_mended_bug_stays_mended(seed: int, tmp_path: Path) -> None:
     verdict = run_scenario(load("exploration", {"expects": "[]"}), seed, tmp_path / "run").verdict

@@ -61,6 +61,14 @@ def test_the_next_poll_asks_after_the_last_change_and_repetitions_do_nothing(sta
     assert stage.level("threepl", "A") == (2, 0, 0)
 
 
+def test_a_batch_out_of_sequence_is_taken_in_in_sequence(stage: Any) -> None:
+    released(stage)
+    tell(stage, change(stage, 5, "shipped", shipped=4), change(stage, 3, "accepted"))
+    tell(stage, change(stage, 5, "shipped", shipped=4))
+    assert stage.threepl.bodies("changes") == [0, 5]
+    assert stage.line("o1") == {"shipped": 4}
+
+
 def test_a_rejection_goes_elsewhere_and_not_back(stage: Any) -> None:
     stage.stock("wms-west", A=3)
     released(stage)

@@ -128,6 +128,15 @@ def test_a_process_that_began_anew_cannot_know(tmp_path: Path) -> None:
     assert evidence.check("no_storm").outcome == "holds"
 
 
+def test_one_of_two_that_run_together_cannot_know_what_the_other_was_told(tmp_path: Path) -> None:
+    evidence = calling(tmp_path)
+    evidence.call("A", 0, **TURNED_AWAY)
+    evidence.call("B", 5)
+    assert told(evidence.check("no_storm"), "kind", "key") == [("told_to_wait", "B")]
+    evidence.row("faults", fault="o", kind="overlap", target="integration", event="window", from_us=at(-9), to_us=at(9))
+    assert evidence.check("no_storm").outcome == "holds"
+
+
 @pytest.mark.parametrize(("seconds", "outcome"), [(0.2, "violated"), (1.2, "holds")])
 def test_without_retry_after_the_same_call_waits_the_shortest_backoff(
     tmp_path: Path, seconds: float, outcome: str
