@@ -132,7 +132,7 @@ def test_one_of_two_that_run_together_cannot_know_what_the_other_was_told(tmp_pa
     evidence = calling(tmp_path)
     evidence.call("A", 0, **TURNED_AWAY)
     evidence.call("B", 5)
-    assert told(evidence.check("no_storm"), "kind", "key") == [("told_to_wait", "B")]
+    assert told(evidence.check("no_storm"), "kind", "key") == [("told_to_wait", "book-B")]
     evidence.row("faults", fault="o", kind="overlap", target="integration", event="window", from_us=at(-9), to_us=at(9))
     assert evidence.check("no_storm").outcome == "holds"
 
