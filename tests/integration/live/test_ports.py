@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from http.client import parse_headers
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,9 @@ class Peer:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
-        with connection:
-            while connection.recv(65_536):
+        with connection, connection.makefile("rb") as stream:
+            while stream.readline():
+                stream.read(int(parse_headers(stream).get("content-length", "0")))
                 self.requests += 1
                 if self.script(connection) is not None:
                     return
