@@ -10,6 +10,7 @@ from integration.messaging.outcomes import Done, ErrorClass, Outcome, Refused, R
 from integration.system.carrier import CarrierClient
 from tests.contracts.pacts.expectations import Contract
 from tests.contracts.pacts.http import RealHttp
+from tests.contracts.pacts.inbox import Inbox
 from tests.contracts.pacts.words import (
     ADDRESS,
     address,
@@ -32,7 +33,9 @@ from tests.contracts.pacts.words import (
 
 SECOND_US = 1_000_000
 TRACE = "ab" * 16
-CARRIER = Contract("integration", "carrier", lambda url: CarrierClient(RealHttp(), url, "good-token", 5 * SECOND_US))
+CARRIER = Contract(
+    "integration", "carrier", lambda url: CarrierClient(RealHttp(), url, "good-token", 5 * SECOND_US), inbox=Inbox
+)
 ORDER = {"customer_id": "C-1001", "order_reference": "PO-4711"}
 OPEN = "the carrier is open"
 SCANNED = ("picked_up", "in_transit", "on_hold", "out_for_delivery", "delivered", "delivery_delayed",

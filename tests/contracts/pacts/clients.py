@@ -10,7 +10,7 @@ _TYPE = "urn:peakproof:problem:"
 
 
 class OrderRefused(Exception):
-    """The order, or its cancellation, was refused for good; `why` is the problem's name."""
+    """What was asked was refused for good; `why` is the problem's name."""
 
     def __init__(self, why: str, problem: Mapping[str, Any]) -> None:
         super().__init__(f"{why}: {problem.get('detail')}")
@@ -86,6 +86,26 @@ class Storefront(_Channel):
             again=answer.headers.get("Idempotent-Replayed") == "true",
         )
 
+    def subscribe(self, url: str, secret: str, key: str, *types: str) -> str:
+        """Have events of these types sent to a URL from now on; the subscription's id."""
+        body = {"url": url, "types": types, "secret": secret}
+        told = self._call("POST", "/subscriptions", json=body, headers={"Idempotency-Key": key}).json()
+        assert told["status"] == "active"
+        return str(told["subscription_id"])
+
+    def subscriptions(self) -> dict[str, tuple[str, str]]:
+        """The id and the status of each, by URL."""
+        items = self._call("GET", "/subscriptions").json()["items"]
+        return {item["url"]: (item["subscription_id"], item["status"]) for item in items}
+
+    def unsubscribe(self, subscription_id: str) -> None:
+        """Have nothing more sent; one that is no longer there is as good."""
+        try:
+            self._call("DELETE", f"/subscriptions/{subscription_id}")
+        except OrderRefused as refusal:
+            if refusal.why != "not-found":
+                raise
+
 
 class Portal(_Channel):
     """Shows customers their orders, and cancels them."""
@@ -101,6 +121,18 @@ class Portal(_Channel):
             "invoices": told["invoices"],
             "history": [entry["event"] for entry in told["timeline"]],
         }
+
+    def invoices(self, order_id: str) -> list[tuple[str, str, int]]:
+        """Number, net amount and units of each invoice of an order."""
+        told = self._call("GET", f"/orders/{order_id}/invoices").json()
+        return [
+            (
+                item["invoice_id"],
+                f"{item['net_minor'] / 100:.2f} {told['currency']}",
+                sum(line["quantity"] for line in item["lines"]),
+            )
+            for item in told["items"]
+        ]
 
     def find(self, customer_id: str, order_reference: str) -> str | None:
         """The order of a customer's reference."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.contracts.pacts import events  # noqa: F401 - adds what is expected of webhooks
+from tests.contracts.pacts import events, told  # noqa: F401 - add what is expected of webhooks and of events
 from tests.contracts.pacts.carrier import CARRIER
 from tests.contracts.pacts.erp import ERP
 from tests.contracts.pacts.expectations import Contract, Expectation

@@ -54,6 +54,8 @@ class Contract:
     """The consumer's client for a provider at a URL."""
     beforehand: str = ""
     """The description of what the client does of itself before anything else."""
+    inbox: Callable[[Path], Any] | None = None
+    """What takes the consumer's messages; it may keep files in a directory."""
     expectations: list[Expectation] = field(default_factory=list)
 
     def expects(
@@ -92,9 +94,10 @@ class Contract:
         with pact.serve(HOST) as server:
             use(connect(str(server.url)))
 
-    def try_message(self, expectation: Expectation, inbox: Any) -> None:
+    def try_message(self, expectation: Expectation, directory: Path) -> None:
         """Have the consumer's inbox take a message such as it expects."""
-        pact = self.new_pact()
+        assert self.inbox, f"{self.consumer} takes no messages of {self.provider}"
+        inbox, pact = self.inbox(directory), self.new_pact()
         use = expectation.put_into(pact)
 
         def handle(body: str | bytes | None, metadata: dict[str, object]) -> None:

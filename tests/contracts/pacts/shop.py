@@ -8,11 +8,13 @@ from pact.interaction import HttpInteraction
 
 from tests.contracts.pacts.clients import LoginExpired, OrderRefused, Placed, Portal, Storefront, TryLater
 from tests.contracts.pacts.expectations import Contract
+from tests.contracts.pacts.subscribers import Pages, Shelves
 from tests.contracts.pacts.words import (
     ADDRESS,
     address,
     answers,
     asks,
+    authorized,
     currency,
     given,
     given_path,
@@ -30,8 +32,8 @@ from tests.contracts.pacts.words import (
     whole,
 )
 
-STOREFRONT = Contract("storefront", "integration", Storefront)
-PORTAL = Contract("customer-portal", "integration", Portal)
+STOREFRONT = Contract("storefront", "integration", Storefront, inbox=lambda _directory: Shelves())
+PORTAL = Contract("customer-portal", "integration", Portal, inbox=lambda _directory: Pages())
 IN_STOCK = "85123A is available"
 STATUSES = ("accepted", "on_hold", "booked", "released", "partially_shipped", "shipped", "invoiced", "cancelled",
             "closed")  # fmt: skip
@@ -269,6 +271,73 @@ def place_without_access(upon: HttpInteraction) -> Sell:
     return sell
 
 
+EVENTS_URL = "http://storefront/events"
+TYPES = ("order.accepted", "availability.changed")
+
+
+def subscription_asked() -> dict[str, Any]:
+    return {
+        "url": pattern(EVENTS_URL, "^https?://[!-~]+$"),
+        "types": some(one_of("order.accepted", TYPES)),
+        "secret": text("secret-of-the-subscriber"),
+    }
+
+
+def subscribe_with(shop: Storefront, key: str) -> str:
+    return shop.subscribe(EVENTS_URL, "secret-of-the-subscriber", key, "order.accepted")
+
+
+@STOREFRONT.expects("a subscription to events", given="events are kept")
+def subscribe(upon: HttpInteraction) -> Sell:
+    posts(upon, "/subscriptions", subscription_asked(), "sub-key-1")
+    answers(upon, 201, {"subscription_id": identifier("sub-1"), "status": "active"})
+
+    def sell(shop: Storefront) -> None:
+        assert subscribe_with(shop, "sub-key-1") == "sub-1"
+
+    return sell
+
+
+@STOREFRONT.expects("a subscription to events that nobody keeps", given="no events are kept")
+def subscribe_in_vain(upon: HttpInteraction) -> Sell:
+    posts(upon, "/subscriptions", subscription_asked(), "sub-key-2")
+    refuses(upon, "conflicting-state")
+
+    def sell(shop: Storefront) -> None:
+        with pytest.raises(OrderRefused, match="conflicting-state"):
+            subscribe_with(shop, "sub-key-2")
+
+    return sell
+
+
+@STOREFRONT.expects("the channel's subscriptions", given="the channel has a subscription", url=EVENTS_URL)
+def subscriptions(upon: HttpInteraction) -> Sell:
+    item = {
+        "subscription_id": identifier("sub-1"),
+        "url": EVENTS_URL,
+        "status": one_of("active", ("active", "gone", "given_up")),
+    }
+    answers(asks(upon, "/subscriptions"), 200, {"items": [item]})
+
+    def sell(shop: Storefront) -> None:
+        assert shop.subscriptions() == {EVENTS_URL: ("sub-1", "active")}
+
+    return sell
+
+
+@STOREFRONT.expects("the end of a subscription", given="the channel has a subscription", url=EVENTS_URL)
+def unsubscribe(upon: HttpInteraction) -> Sell:
+    path = given_path("/subscriptions/{subscription_id}", subscription_id="sub-1")
+    authorized(upon.with_request("DELETE", path)).will_respond_with(204)
+    return lambda shop: shop.unsubscribe("sub-1")
+
+
+@STOREFRONT.expects("the end of a subscription that is no more", given="events are kept")
+def unsubscribe_again(upon: HttpInteraction) -> Sell:
+    refuses(authorized(upon.with_request("DELETE", "/subscriptions/sub-none")), "not-found")
+    return lambda shop: shop.unsubscribe("sub-none")
+
+
 def history() -> dict[str, Any]:
     return {"event": text("order_accepted")}
 
@@ -326,6 +395,35 @@ def read_unknown(upon: HttpInteraction) -> Show:
     def show(portal: Portal) -> None:
         with pytest.raises(OrderRefused, match="not-found"):
             portal.order("ord-none")
+
+    return show
+
+
+INVOICES = given_path("/orders/{order_id}/invoices", order_id="ord-1")
+
+
+@PORTAL.expects("the invoices of an order", given="an order was invoiced", order_reference="PO-PAID")
+def read_invoices(upon: HttpInteraction) -> Show:
+    item = {"invoice_id": identifier("INV-1"), "net_minor": whole(1530), "lines": some({"quantity": whole(6)})}
+    answers(asks(upon, INVOICES), 200, {"currency": currency("GBP"), "items": some(item)})
+
+    def show(portal: Portal) -> None:
+        assert portal.invoices("ord-1") == [("INV-1", "15.30 GBP", 6)]
+
+    return show
+
+
+@PORTAL.expects(
+    "the invoices of another customer's order",
+    given="another customer placed an order",
+    order_reference="PO-THEIRS",
+)
+def read_invoices_of_another(upon: HttpInteraction) -> Show:
+    refuses(asks(upon, INVOICES), "not-found")
+
+    def show(portal: Portal) -> None:
+        with pytest.raises(OrderRefused, match="not-found"):
+            portal.invoices("ord-1")
 
     return show
 

@@ -13,6 +13,7 @@ from integration.system.node import STOCK_PAGE_ROWS
 from integration.system.wms import WmsClient
 from tests.contracts.pacts.expectations import Contract
 from tests.contracts.pacts.http import RealHttp
+from tests.contracts.pacts.inbox import Inbox
 from tests.contracts.pacts.words import (
     ADDRESS,
     address,
@@ -33,7 +34,7 @@ from tests.contracts.pacts.words import (
 )
 
 SECOND_US = 1_000_000
-WMS = Contract("integration", "wms", lambda url: WmsClient(RealHttp(), url, "good-token", 5 * SECOND_US))
+WMS = Contract("integration", "wms", lambda url: WmsClient(RealHttp(), url, "good-token", 5 * SECOND_US), inbox=Inbox)
 ORDER = {"customer_id": "C-1001", "order_reference": "PO-4711"}
 TRACE = "ab" * 16
 STATUSES = ("received", "released", "picking", "picked", "short", "packed", "labelled", "shipped", "cancelled")
