@@ -34,6 +34,12 @@ def environment_of(
         "PEAKPROOF_BUSINESS_FILE": str((Path(ready["evidence"]) / RECORD).resolve()),
         "PEAKPROOF_INTEGRATION": json.dumps(dict(settings)),
     }
+    return told | access_of(ready)
+
+
+def access_of(ready: Mapping[str, Any]) -> dict[str, str]:
+    """Where partners are, and every secret between them, the integration and its channels."""
+    told: dict[str, str] = {}
     for host, partner in ready["hosts"].items():
         prefix = f"PEAKPROOF_{host.upper().replace('-', '_')}"
         told[f"{prefix}_URL"] = partner["url"]

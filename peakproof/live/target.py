@@ -20,8 +20,7 @@ from loadtests.plan import Pace
 from peakproof.live.children import Child, python
 from peakproof.live.errors import LiveError
 from peakproof.live.postgres import CARELESS, running
-from scenarios.spec import PARTNERS
-from scenarios.stage import MONITOR
+from peakproof.live.reference import access_of
 
 READY_WITHIN_S = 90.0
 LOOK_EVERY_S = 0.1
@@ -84,16 +83,7 @@ def environment_of(
         "PEAKPROOF_BUSINESS_AT_US": str(pace.wall_us),
         "PEAKPROOF_INTEGRATION": orjson.dumps({"api_processes": size.api_processes, **settings}).decode(),
     }
-    for partner in PARTNERS:
-        host = ready["hosts"][partner]
-        prefix = f"PEAKPROOF_{partner.upper().replace('-', '_')}"
-        told |= {f"{prefix}_URL": host["url"], f"{prefix}_CREDENTIAL": host["token"]}
-        if host["webhook_secret"]:
-            told[f"{prefix}_WEBHOOK_SECRET"] = host["webhook_secret"]
-    for channel, token in ready["channels"].items():
-        name = "OPERATIONS" if channel == MONITOR else channel.upper()
-        told[f"PEAKPROOF_CHANNEL_{name}_TOKEN"] = token
-    return told
+    return told | access_of(ready)
 
 
 @contextmanager
