@@ -115,7 +115,27 @@ class _Base:
         return draft
 
 
-class WmsSubject(_Base):
+class _NodeSubject(_Base):
+    """What a warehouse and a 3PL are asked alike: an order stands under the reference that its caller gave it."""
+
+    def standing(self, draft: Draft) -> list[str]:
+        return [draft.reference]
+
+    def exists(self, draft: Draft) -> bool:
+        return self.read(draft, draft.reference).good
+
+    def ping(self) -> Ask:
+        return Ask("GET", "/stock", query={"sku": self._data.skus[0]})
+
+    def is_cancelled(self, answer: Exchange) -> bool:
+        return bool(answer.member("status") == "cancelled")
+
+    def read(self, draft: Draft, identity: str) -> Exchange:
+        """What stands under this identity."""
+        raise NotImplementedError
+
+
+class WmsSubject(_NodeSubject):
     operation_id = "createRelease"
     unknown: tuple[str, ...] = ("/releases/{}",)
     lists: tuple[str, ...] = ("/stock",)
@@ -144,18 +164,6 @@ class WmsSubject(_Base):
     def count(self, draft: Draft) -> int | None:  # noqa: ARG002 - a warehouse lists no releases
         return None
 
-    def standing(self, draft: Draft) -> list[str]:
-        return [draft.reference]
-
-    def exists(self, draft: Draft) -> bool:
-        return self.read(draft, draft.reference).good
-
-    def ping(self) -> Ask:
-        return Ask("GET", "/stock", query={"sku": self._data.skus[0]})
-
-    def is_cancelled(self, answer: Exchange) -> bool:
-        return bool(answer.member("status") == "cancelled")
-
     def read(self, draft: Draft, identity: str) -> Exchange:  # noqa: ARG002
         return self._partner.ask(Ask("GET", f"/releases/{quote(identity, safe='')}"))
 
@@ -169,7 +177,7 @@ class WmsSubject(_Base):
         return Ask("POST", f"/releases/{quote(identity, safe='')}/cancel", body, key)
 
 
-class ThreePlSubject(_Base):
+class ThreePlSubject(_NodeSubject):
     operation_id = "submitFulfillmentOrder"
     unknown: tuple[str, ...] = ("/fulfillment-orders/{}",)
     lists: tuple[str, ...] = ("/stock",)
@@ -214,18 +222,6 @@ class ThreePlSubject(_Base):
                 return found
             since = reached
         raise CannotTell("the list of changes did not end within 50 pages")
-
-    def standing(self, draft: Draft) -> list[str]:
-        return [draft.reference]
-
-    def exists(self, draft: Draft) -> bool:
-        return self.read(draft, draft.reference).good
-
-    def ping(self) -> Ask:
-        return Ask("GET", "/stock", query={"sku": self._data.skus[0]})
-
-    def is_cancelled(self, answer: Exchange) -> bool:
-        return bool(answer.member("status") == "cancelled")
 
     def read(self, draft: Draft, identity: str) -> Exchange:  # noqa: ARG002
         return self._partner.ask(Ask("GET", f"/fulfillment-orders/{quote(identity, safe='')}"))
