@@ -35,6 +35,10 @@ class Clock(Protocol):
 
     def now_us(self) -> int: ...
 
+    def steady_us(self) -> int:
+        """Time since some moment of this process's choosing: nobody sets this clock, so waits are counted by it."""
+        ...
+
     def sleep(self, duration_us: int) -> None: ...
 
 

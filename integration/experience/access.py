@@ -81,11 +81,10 @@ class Access:
 
     def _spend(self, channel: str) -> None:
         """One call out of a bucket that holds two seconds' worth."""
-        now_us = self._clock.now_us()
+        now_us = self._clock.steady_us()
         most = max(1.0, 2 * self._rate)
         level, at_us = self._buckets.get(channel, (most, now_us))
-        since_us = max(0, now_us - at_us)  # the clock may have been set back
-        level = min(most, level + since_us / SECOND * self._rate)
+        level = min(most, level + (now_us - at_us) / SECOND * self._rate)
         enough = level >= 1
         level = level - 1 if enough else level
         self._buckets[channel] = (level, now_us)

@@ -26,12 +26,20 @@ _LONGEST_KIND = 6
 _LOOK_S = 0.1
 
 
+# How far the wall clock was ahead of the one that nobody sets when this process began.
+_AHEAD_US = (time.time_ns() - time.monotonic_ns()) // 1_000
+
+
 class WallClock:
     """The machine's own clock."""
 
     def now_us(self) -> int:
         """Microseconds since the Unix epoch."""
         return time.time_ns() // 1_000
+
+    def steady_us(self) -> int:
+        """Microseconds since this process began to count."""
+        return _steady_us()
 
     def sleep(self, duration_us: int) -> None:
         """Park the thread."""
@@ -49,12 +57,19 @@ class BusinessClock:
 
     def now_us(self) -> int:
         """Microseconds since the Unix epoch, as the business counts them."""
-        return self.shown_us + round((time.time_ns() // 1_000 - self.wall_us) * self.speed)
+        return self._shows_us(time.time_ns() // 1_000)
+
+    def steady_us(self) -> int:
+        """The same, had nobody set the wall clock since this process began."""
+        return self._shows_us(_steady_us())
 
     def sleep(self, duration_us: int) -> None:
         """Park the thread for a duration of business time."""
         if duration_us > 0:
             time.sleep(duration_us / 1_000_000 / self.speed)
+
+    def _shows_us(self, wall_us: int) -> int:
+        return self.shown_us + round((wall_us - self.wall_us) * self.speed)
 
 
 class ToldClock:
@@ -76,10 +91,14 @@ class ToldClock:
         """Microseconds since the Unix epoch, as the business counts them."""
         return self._told().now_us()
 
+    def steady_us(self) -> int:
+        """The same, had nobody set the wall clock since this process began."""
+        return self._told().steady_us()
+
     def sleep(self, duration_us: int) -> None:
         """Park the thread for a duration of business time, however its pace changes meanwhile."""
-        ends_us = self.now_us() + duration_us
-        while (left_us := ends_us - self.now_us()) > 0:
+        ends_us = self.steady_us() + duration_us
+        while (left_us := ends_us - self.steady_us()) > 0:
             speed = self._told().speed
             time.sleep(min(_LOOK_S, left_us / 1_000_000 / speed) if speed else _LOOK_S)
 
@@ -96,6 +115,10 @@ class ToldClock:
         version = _version_of(self._path)
         latest = orjson.loads(self._path.read_bytes())["clock"][-1]
         return version, BusinessClock(latest["speed"], latest["business_us"], latest["wall_us"])
+
+
+def _steady_us() -> int:
+    return _AHEAD_US + time.monotonic_ns() // 1_000
 
 
 def _version_of(path: Path) -> tuple[int, int]:

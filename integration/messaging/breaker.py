@@ -1,4 +1,6 @@
-"""A circuit breaker: leave a failing partner alone, ask now and then whether it is back. Time is an argument."""
+"""A circuit breaker: leave a failing partner alone, ask now and then whether it is back. Time is an argument,
+read off a steady clock.
+"""
 
 from contextlib import nullcontext
 from enum import StrEnum
@@ -89,9 +91,6 @@ class Breaker:
         return self._wait_us(now_us) if self.state is BreakerState.OPEN else 0
 
     def _wait_us(self, now_us: int) -> int:
-        """How long until the next step; never longer than it was at first, even when the clock was set back since."""
-        longest_us = self._cooldown_us if self.state is BreakerState.OPEN else self._probe_limit_us
-        self._until_us = min(self._until_us, now_us + longest_us)
         return max(0, self._until_us - now_us)
 
     def _open(self, now_us: int) -> None:

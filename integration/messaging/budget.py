@@ -1,12 +1,10 @@
-"""A rate budget: how fast a partner may be called at all. Pure: time is an argument."""
+"""A rate budget: how fast a partner may be called at all. Pure: time is an argument, read off a steady clock."""
 
 from contextlib import nullcontext
 
 from integration.runtime import Guard
 
 _SECOND_US = 1_000_000
-# Callers on several threads may come this much out of order; further back, the clock was set back.
-_DISORDER_US = 1_000_000
 
 
 class RateBudget:
@@ -21,7 +19,6 @@ class RateBudget:
         self._guard = guard()
         self._next_us = 0
         self._paused_until_us = 0
-        self._seen_us = 0
         self.share(1)
 
     def share(self, among: int) -> None:
@@ -32,7 +29,6 @@ class RateBudget:
     def reserve(self, now_us: int) -> int:
         """Take the next turn; the answer is how many microseconds it is away (0: now)."""
         with self._guard:
-            self._follow(now_us)
             start_us = max(self._next_us, now_us - self._allowance_us)
             self._next_us = start_us + self._interval_us
         return max(0, start_us - now_us)
@@ -43,14 +39,4 @@ class RateBudget:
 
     def paused_us(self, now_us: int) -> int:
         """How long the pause still lasts."""
-        with self._guard:
-            self._follow(now_us)
-            return max(0, self._paused_until_us - now_us)
-
-    def _follow(self, now_us: int) -> None:
-        """Keep waits as long as they were when the clock is set back."""
-        back_us = self._seen_us - now_us
-        if back_us > _DISORDER_US:
-            self._next_us -= back_us
-            self._paused_until_us -= back_us
-        self._seen_us = now_us
+        return max(0, self._paused_until_us - now_us)

@@ -83,8 +83,8 @@ class Dispatcher:
         for lane in lanes:
             for message in lane.close():
                 self._postpone(lane, message, message.attempts, 0, None, None)
-        until_us = self.clock.now_us() + patience_us
-        while any(lane.in_hand for lane in lanes) and self.clock.now_us() < until_us:
+        until_us = self.clock.steady_us() + patience_us
+        while any(lane.in_hand for lane in lanes) and self.clock.steady_us() < until_us:
             self.clock.sleep(_STOP_LOOK_US)
         return sum(lane.in_hand for lane in lanes)
 
@@ -100,7 +100,7 @@ class Dispatcher:
     def poll_once(self, lane: Lane, now_us: int) -> int:
         """Bring what is due into memory; the answer is when to look again."""
         latest_us = now_us + self.settings.poll_us
-        shut_us = lane.shut_for_us(now_us)
+        shut_us = lane.shut_for_us(self.clock.steady_us())
         if shut_us:
             return min(latest_us, now_us + shut_us)
         room = lane.room()
@@ -131,7 +131,7 @@ class Dispatcher:
         """One attempt at one message, or none where its lease is nearly over: then it comes up again."""
         self._wait_for_admission(lane)
         if message.lease_until_us - self.clock.now_us() < self.settings.margin_us:
-            lane.breaker.abandon(self.clock.now_us())
+            lane.breaker.abandon(self.clock.steady_us())
             lane.due_at(message.lease_until_us)
             return
         with self.outbox.telemetry.attempt(
@@ -147,7 +147,7 @@ class Dispatcher:
 
     def _wait_for_admission(self, lane: Lane) -> None:
         while True:
-            now_us = self.clock.now_us()
+            now_us = self.clock.steady_us()
             wait_us = lane.budget.paused_us(now_us) or lane.breaker.admit(now_us)
             if wait_us:
                 self.clock.sleep(wait_us)
@@ -156,9 +156,11 @@ class Dispatcher:
             if turn_us == 0:
                 return
             self.clock.sleep(turn_us)
-            if not lane.budget.paused_us(self.clock.now_us()):
+            if not lane.budget.paused_us(self.clock.steady_us()):
                 return
-            lane.breaker.abandon(self.clock.now_us())  # the partner asked for patience while this one waited its turn
+            lane.breaker.abandon(
+                self.clock.steady_us()
+            )  # the partner asked for patience while this one waited its turn
 
     def _attempt(self, message: Message) -> Outcome:
         try:
@@ -167,7 +169,7 @@ class Dispatcher:
             return Uncertain(f"could not send: {error!r}", error_class=ErrorClass.PLATFORM)
 
     def _observe(self, lane: Lane, message: Message, outcome: Outcome) -> None:
-        now_us = self.clock.now_us()
+        now_us = self.clock.steady_us()
         match outcome:
             case Done() | Refused() | Retry(healthy=True):
                 lane.breaker.succeeded()

@@ -50,7 +50,7 @@ class Lane:
         return 0 if self._closed else max(0, self.limits.capacity - len(self._queue))
 
     def has_short_way(self, now_us: int) -> bool:
-        """Whether a new message may take the short way through memory."""
+        """Whether a new message may take the short way through memory; `now_us` is read off a steady clock."""
         return self.room() > 0 and not self.shut_for_us(now_us) and not self.backlog
 
     def offer(self, message: Message) -> None:
@@ -118,5 +118,5 @@ class Lane:
         self._polls_at_us = _NEVER_US
 
     def shut_for_us(self, now_us: int) -> int:
-        """How long the partner is left alone: it asked for it, or the breaker is open."""
+        """How long the partner is left alone: it asked for it, or the breaker is open. Off a steady clock."""
         return max(self.budget.paused_us(now_us), self.breaker.closed_for_us(now_us))

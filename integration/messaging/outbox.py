@@ -120,7 +120,7 @@ class Outbox:
         """
         now_us, span_id = self._clock.now_us(), self.telemetry.span_id()
         target = self.lanes.get(lane)
-        short_way = target is not None and delay_us == 0 and target.has_short_way(now_us)
+        short_way = target is not None and delay_us == 0 and target.has_short_way(self._clock.steady_us())
         lease_until_us = now_us + self._lease_us if short_way else 0
         due_us = lease_until_us or now_us + delay_us
         values = {

@@ -218,12 +218,12 @@ class Reconciliation:
 
     def reconcile(self, node: str) -> None:
         """Read the node's stock and take it as a snapshot; raises ReadFailed."""
-        left_us = self._alone_until_us.get(node, 0) - self._clock.now_us()
+        left_us = self._alone_until_us.get(node, 0) - self._clock.steady_us()
         if left_us > 0:
             raise ReadFailed(f"stock of {node}", "it asked to be left alone", left_us)
         try:
             levels = self._sources[node].stock()
         except ReadFailed as failure:
-            self._alone_until_us[node] = self._clock.now_us() + failure.after_us
+            self._alone_until_us[node] = self._clock.steady_us() + failure.after_us
             raise
         self._database.transact(lambda tx: self._inventory.take_snapshot(tx, node, levels.as_of_sequence, levels.items))

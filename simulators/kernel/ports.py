@@ -41,6 +41,10 @@ class Clock:
         skew = self._world.faults.felt("clock_skew", self._host)
         return now_us + skew.delay_us if skew is not None else now_us
 
+    def steady_us(self) -> int:
+        """Microseconds of a clock that nobody sets, whatever the host's own clock shows."""
+        return int(self._world.env.now)
+
     def sleep(self, duration_us: int) -> None:
         """Park the running task."""
         self._world.sleep(duration_us)

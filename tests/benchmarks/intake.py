@@ -67,6 +67,9 @@ class Clock:
     def now_us(self) -> int:
         return time.time_ns() // 1_000
 
+    def steady_us(self) -> int:
+        return time.monotonic_ns() // 1_000
+
     def sleep(self, duration_us: int) -> None:
         time.sleep(duration_us / 1_000_000)
 

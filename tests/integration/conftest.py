@@ -16,12 +16,16 @@ START_US = 1_795_770_000_000_000
 
 
 class FakeClock:
-    """Stands still until it is told otherwise; a sleep moves it on."""
+    """Stands still until it is told otherwise; a sleep moves it on. `wrong_us`: how far somebody set it ahead."""
 
     def __init__(self) -> None:
         self.at_us = START_US
+        self.wrong_us = 0
 
     def now_us(self) -> int:
+        return self.at_us + self.wrong_us
+
+    def steady_us(self) -> int:
         return self.at_us
 
     def sleep(self, duration_us: int) -> None:

@@ -53,6 +53,9 @@ class StandingClock:
     def now_us(self) -> int:
         return 1_795_770_000_000_000
 
+    def steady_us(self) -> int:
+        return 0
+
     def sleep(self, duration_us: int) -> None:
         raise AssertionError(f"a client has no reason to sleep for {duration_us} us")
 

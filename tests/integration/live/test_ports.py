@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.client import parse_headers
 from pathlib import Path
@@ -146,6 +147,20 @@ def test_a_business_clock_runs_at_its_speed_from_where_it_was_set() -> None:
     assert isinstance(business_clock(1.0, None, None), WallClock)
     fast = business_clock(60.0, None, None)
     assert abs(fast.now_us() - WallClock().now_us()) < 600 * SECOND_US
+
+
+def test_a_steady_clock_goes_on_as_before_when_somebody_sets_the_wall_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall_us = WallClock().now_us()
+    pace(tmp_path / "live.json", (0, wall_us, 60.0))
+    clocks = [WallClock(), BusinessClock(60.0, shown_us=0, wall_us=wall_us), ToldClock(tmp_path / "live.json")]
+    before = [(clock.now_us(), clock.steady_us()) for clock in clocks]
+    true_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: true_ns() - 3_600 * 1_000 * SECOND_US)
+    for clock, (now_us, steady_us) in zip(clocks, before, strict=True):
+        assert clock.now_us() < now_us - 2_000 * SECOND_US
+        assert 0 <= clock.steady_us() - steady_us < 600 * SECOND_US
 
 
 def pace(file: Path, *stretches: tuple[int, int, float]) -> None:

@@ -31,13 +31,3 @@ def test_a_pause_ends_when_the_longest_one_asked_for_ends() -> None:
     budget.pause(START_US + 4 * SECOND_US)
     assert budget.paused_us(START_US) == 9 * SECOND_US
     assert budget.paused_us(START_US + 9 * SECOND_US) == 0
-
-
-def test_a_clock_that_is_set_back_makes_nobody_wait_for_it() -> None:
-    budget = RateBudget(per_second=2.0, burst=1)
-    budget.pause(START_US + 9 * SECOND_US)
-    assert [budget.reserve(START_US) for _ in range(2)] == [0, 500_000]
-    hour_ago_us = START_US - 3_600 * SECOND_US
-    assert budget.paused_us(hour_ago_us) == 9 * SECOND_US
-    assert budget.reserve(hour_ago_us) == 1_000_000
-    assert budget.paused_us(hour_ago_us + 9 * SECOND_US) == 0

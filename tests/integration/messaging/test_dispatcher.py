@@ -151,6 +151,28 @@ def test_retry_after_is_kept_by_the_message_and_by_the_whole_lane(house: House) 
     assert [key for key, _, _ in house.script.sent].count("order-1") == 2
 
 
+@pytest.mark.parametrize(("told_wrong_us", "wrong_us"), [(0, 60 * SECOND_US), (60 * SECOND_US, 0)])
+def test_retry_after_is_kept_when_somebody_sets_the_clock(house: House, told_wrong_us: int, wrong_us: int) -> None:
+    house.script.outcomes["order-1"] = [Retry("429", after_us=7 * SECOND_US, healthy=True), Done()]
+    house.clock.wrong_us = told_wrong_us
+    house.put("order-1")
+    house.deliver_all()
+    house.clock.wrong_us = wrong_us
+    now_us = house.clock.now_us()
+    house.put("order-2")
+    assert house.dispatcher.poll_once(house.lane, now_us) == now_us + 7 * SECOND_US
+    assert house.rows()[1].lease_until_us == 0
+
+
+@pytest.mark.parametrize("wrong_us", [60 * SECOND_US, -60 * SECOND_US])
+def test_an_open_breaker_stays_open_as_long_when_somebody_sets_the_clock(house: House, wrong_us: int) -> None:
+    for key in range(8):
+        house.lane.breaker.failed(house.clock.steady_us(), str(key))
+    house.clock.wrong_us = wrong_us
+    now_us = house.clock.now_us()
+    assert house.dispatcher.poll_once(house.lane, now_us) == now_us + 5 * SECOND_US
+
+
 def test_poison_is_parked_at_once_and_holds_up_nobody(house: House) -> None:
     house.script.outcomes["poison"] = [Refused("invalid-request", "line 3", ErrorClass.DATA)]
     began_us = house.clock.now_us()
