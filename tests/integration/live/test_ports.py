@@ -24,6 +24,7 @@ from integration.live.ports import (
     business_clock,
     gate_for,
 )
+from integration.runtime import Clock
 from integration.settings import SettingsError
 
 SECOND_US = 1_000_000
@@ -154,7 +155,11 @@ def test_a_steady_clock_goes_on_as_before_when_somebody_sets_the_wall_clock(
 ) -> None:
     wall_us = WallClock().now_us()
     pace(tmp_path / "live.json", (0, wall_us, 60.0))
-    clocks = [WallClock(), BusinessClock(60.0, shown_us=0, wall_us=wall_us), ToldClock(tmp_path / "live.json")]
+    clocks: list[Clock] = [
+        WallClock(),
+        BusinessClock(60.0, shown_us=0, wall_us=wall_us),
+        ToldClock(tmp_path / "live.json"),
+    ]
     before = [(clock.now_us(), clock.steady_us()) for clock in clocks]
     true_ns = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: true_ns() - 3_600 * 1_000 * SECOND_US)
