@@ -319,6 +319,7 @@ class FaultSpec(Part):
     at: Literal["begin", "commit", "after_commit"] | None = None
     drift: Literal["added", "missing", "retyped"] = "added"
     field: str = ""
+    version: Literal["", "next"] = ""
     clock: Literal["business", "protocol"] = "business"
     """In which time its window and its delay are, where the two differ: in real time."""
 
@@ -403,6 +404,8 @@ class FaultSpec(Part):
             raise ValueError(f"a fault of kind '{kind}' needs a delay, such as 30s")
         if self.delay_us < 0 and kind != "clock_skew":
             raise ValueError(f"the delay of {kind} is negative; only a clock can be off to that side")
+        if self.version and kind != "overlap":
+            raise ValueError(f"{kind} starts no other version; only an overlap does, leave out version")
         return self
 
     @model_validator(mode="after")
@@ -451,6 +454,7 @@ class FaultSpec(Part):
             at=self.at or "",
             drift=self.drift,
             field=self.field,
+            version=self.version,
             clock=self.clock,
         )
 

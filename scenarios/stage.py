@@ -12,6 +12,7 @@ from scenarios.application import ForeignApp
 from scenarios.application import attach as attach_foreign
 from scenarios.demand import Demand
 from scenarios.errors import ScenarioError
+from scenarios.next_version import NEXT, next_version
 from scenarios.spec import CHANNELS, PARTNERS, Scenario
 from simulators.carrier.api import create_app as create_carrier
 from simulators.carrier.process import Carrier, CarrierProfile
@@ -73,6 +74,8 @@ class Keys:
     """channel, or the monitor -> its token at the integration"""
     clerk_at: Mapping[str, str]
     """node -> the warehouse clerk's token there"""
+    event_key: str
+    """of which the integration makes the secrets that sign its events"""
 
     @classmethod
     def drawn(cls, world: World) -> "Keys":
@@ -87,6 +90,7 @@ class Keys:
             webhook_secrets={partner: token("webhook", partner) for partner in (*WAREHOUSES, "carrier")},
             channels={channel: token("channel", channel) for channel in (*CHANNELS, MONITOR)},
             clerk_at={node: token("clerk", node) for node in nodes},
+            event_key=token("events"),
         )
 
 
@@ -132,7 +136,7 @@ def set_stage(
     keys = Keys.drawn(world)
     stage = set_partners(scenario, demand, world, keys, settings_of(scenario, keys, database))
     if app is None:
-        _attach(world, "integration", lambda: _start_integration(world, stage.settings, parts))
+        _attach(world, "integration", _Deployment(world, stage.settings, parts).start)
     else:
         settings = foreign_settings(scenario, keys, database)
         attach_foreign(world, "integration", app, settings, routes_of("integration"))
@@ -182,6 +186,7 @@ def settings_of(scenario: Scenario, keys: Keys, database: Path) -> Settings:
     """The integration's settings in this run: the scenario's overrides, this run's keys and database file."""
     credentials = dict(keys.integration_at)
     credentials.update({f"webhook:{partner}": secret for partner, secret in keys.webhook_secrets.items()})
+    credentials["events"] = keys.event_key
     tokens = {token: "operations" if name == MONITOR else name for name, token in keys.channels.items()}
     return Settings.from_mapping(
         {
@@ -207,11 +212,24 @@ def foreign_settings(scenario: Scenario, keys: Keys, database: Path) -> dict[str
     }
 
 
-def _start_integration(world: World, settings: Settings, parts: Parts) -> WSGIApplication:
-    ports = world.ports("integration")
-    application = build(Ports(ports.clock, ports.http, ports.tasks, ports.ids, ports.gate), settings, parts)
-    application.start()
-    return application.wsgi
+class _Deployment:
+    """Starts the reference integration: the present version, until an overlap has brought in the next."""
+
+    def __init__(self, world: World, settings: Settings, parts: Parts) -> None:
+        self._world = world
+        self._present = (settings, parts)
+        self._is_next = False
+
+    def start(self) -> WSGIApplication:
+        """An instance of the version that is deployed now."""
+        overlap = self._world.faults.in_force("overlap", "integration")
+        if overlap is not None and overlap.version == NEXT and not self._is_next:
+            self._present, self._is_next = next_version(*self._present), True
+        settings, parts = self._present
+        ports = self._world.ports("integration")
+        application = build(Ports(ports.clock, ports.http, ports.tasks, ports.ids, ports.gate), settings, parts)
+        application.start()
+        return application.wsgi
 
 
 def _attach(world: World, host: str, factory: Callable[[], WSGIApplication]) -> None:

@@ -283,6 +283,7 @@ DEFAULT_MENU: Mapping[str, Entry] = {
     "pause": _on_host("pause", ("integration",)),
     "long-pause": _long_pause,
     "overlap": _on_host("overlap", ("integration",)),
+    "next-version": _on_host("overlap", ("integration",), version=lambda _draw: "next"),
     "clock-skew": _skew,
     "db-locked": _on_database("db_locked"),
     "db-serialization": _on_database("db_serialization"),

@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "scenarios": ("simulators", "contracts", "integration.bootstrap"),
     "scenarios.mutants": ("simulators", "contracts", "integration", "scenarios.spec"),
+    "scenarios.next_version": ("integration",),
     "loadtests": (
         "scenarios.spec",
         "scenarios.demand",

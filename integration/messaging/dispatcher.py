@@ -63,6 +63,7 @@ class Dispatcher:
         self.tasks = tasks
         self.database = database
         self.outbox = outbox
+        self.outbox.kinds = tuple(handlers)
         self.handlers = handlers
         self.retry_policy = retry_policy
         self.settings = settings

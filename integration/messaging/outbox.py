@@ -29,6 +29,7 @@ _OF_MESSAGE = (
 )
 _PUT_ONLY = insert(outbox)
 _PUT = _PUT_ONLY.returning(_COLUMNS.message_id)
+_OF_KNOWN_KIND = _COLUMNS.kind.in_(bindparam("kinds", expanding=True))
 _DUE = (
     select(
         _COLUMNS.message_id,
@@ -45,13 +46,14 @@ _DUE = (
         _COLUMNS.lane == bindparam("of_lane"),
         _COLUMNS.state == "ready",
         _COLUMNS.next_attempt_at_us <= bindparam("now_us"),
+        _OF_KNOWN_KIND,
     )
     .order_by(_COLUMNS.next_attempt_at_us, _COLUMNS.message_id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
 _NEXT_DUE = select(func.min(_COLUMNS.next_attempt_at_us)).where(
-    _COLUMNS.lane == bindparam("of_lane"), _COLUMNS.state == "ready"
+    _COLUMNS.lane == bindparam("of_lane"), _COLUMNS.state == "ready", _OF_KNOWN_KIND
 )
 _LEASE = (
     update(outbox)
@@ -95,9 +97,14 @@ _ERROR_LENGTH = 500
 
 
 class Outbox:
-    """Puts messages, and settles them under the fence of their lease. `telemetry` knows the span that puts them."""
+    """Puts messages, and settles them under the fence of their lease. `telemetry` knows the span that puts them.
+
+    Only messages of the `kinds` that this process can handle are claimed: while two versions run together, those that
+    only the newer one knows are left to it.
+    """
 
     telemetry: Telemetry = SILENT
+    kinds: tuple[str, ...] = ()
 
     def __init__(self, clock: Clock, lanes: Mapping[str, Lane], lease_us: int) -> None:
         self.lanes = lanes
@@ -159,12 +166,12 @@ class Outbox:
 
     def next_due_us(self, tx: Transaction, lane: str) -> int | None:
         """When the next message of a lane is due or its lease ends; None when none is ready."""
-        (due_us,) = tx.one(_NEXT_DUE, {"of_lane": lane})
+        (due_us,) = tx.one(_NEXT_DUE, {"of_lane": lane, "kinds": self.kinds})
         return None if due_us is None else int(due_us)
 
     def claim(self, tx: Transaction, lane: str, now_us: int, most: int) -> list[Message]:
         """Lease up to `most` due messages, the longest due first."""
-        rows = tx.rows(_DUE, {"of_lane": lane, "now_us": now_us, "most": most})
+        rows = tx.rows(_DUE, {"of_lane": lane, "now_us": now_us, "most": most, "kinds": self.kinds})
         if not rows:
             return []
         until_us = now_us + self._lease_us

@@ -95,8 +95,9 @@ class Fault:
     `nth` counts matching exchanges (or transaction boundaries) from 1; `every` strikes each n-th, at most `limit` times
     (0: no limit); `share` strikes by keyed chance; `keys` strikes exchanges by their Idempotency-Key, webhook-id or
     path, or the one that a strike's detail names; `sticky` strikes every further attempt of what it struck. `at` is the
-    boundary of a crash; `drift` and `field` are for schema_drift, an empty field is chosen by chance. `clock` says in
-    which time its window and its delay are: business, or protocol (simulators/kernel/protocol.py).
+    boundary of a crash; `drift` and `field` are for schema_drift, an empty field is chosen by chance. `version` names
+    what an overlap starts, empty for the same again; whoever makes the host knows it. `clock` says in which time its
+    window and its delay are: business, or protocol (simulators/kernel/protocol.py).
     """
 
     id: str
@@ -122,6 +123,7 @@ class Fault:
     at: str = ""
     drift: str = "added"
     field: str = ""
+    version: str = ""
     clock: str = "business"
 
     def __post_init__(self) -> None:

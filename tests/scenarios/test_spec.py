@@ -119,6 +119,8 @@ def test_what_makes_no_sense_is_refused_where_it_stands(
         ("{id: a, kind: swizzle, host: erp, window: {from: 1h, for: 1m}}", "swizzle draws its own edges"),
         ("{id: a, kind: rate_limit, host: erp, window: {from: 1h, for: 1m}}", "rate_limit needs a strength"),
         ("{id: a, kind: clock_skew, host: integration, window: {from: 1h, for: 1m}}", "needs a delay"),
+        ("{id: a, kind: pause, host: integration, version: next, window: {from: 1h, for: 1m}}", "no other version"),
+        ("{id: a, kind: overlap, host: integration, version: last, window: {from: 1h, for: 1m}}", "'' or 'next'"),
         ("{id: a, kind: delay, edge: [portal, integration], delay: -3s}", "only a clock can be off to that side"),
         ("{id: a, kind: cycle_count, host: erp, window: {from: 1h, for: 1m}}", "those who do are wms-east, wms-west"),
     ],

@@ -260,6 +260,19 @@ def test_a_full_memory_queue_leaves_the_rest_to_the_poller(database: Database, p
     assert house.script.effects == [f"order-{number}" for number in range(7)]
 
 
+def test_a_message_that_only_another_version_knows_is_left_to_it(house: House) -> None:
+    began_us = house.clock.now_us()
+    with house.database.write() as tx:
+        house.outbox.put(tx, "erp", "book_in_another_way", "order-1", {}, "a" * 32, 1)
+    house.clock.sleep(SECOND_US)
+    assert house.dispatcher.poll_once(house.lane, began_us) == began_us + 60 * SECOND_US
+    assert (house.lane.backlog, house.script.sent, house.rows()[0].lease_until_us) == (False, [], 0)
+    house.outbox.kinds = ("book", "book_in_another_way")
+    house.dispatcher.handlers = {**house.dispatcher.handlers, "book_in_another_way": house.script}
+    house.run(3)
+    assert house.script.effects == ["order-1"]
+
+
 def test_a_delayed_message_waits_for_its_time(house: House) -> None:
     began_us = house.clock.now_us()
     house.put("order-1", delay_us=25 * SECOND_US)

@@ -224,7 +224,7 @@ def test_a_message_that_is_claimed_is_not_withdrawn(stages: TwoStages) -> None:
     now_us = first.clock.now_us()
     claimed, withdrawn = stages.at_once(
         lambda: first.database.transact(lambda tx: len(first.outbox.claim(tx, "erp", now_us, 1))),
-        lambda: second.database.transact(lambda tx: second.outbox.withdraw(tx, "note:0")),
+        lambda: second.database.transact(lambda tx: second.outbox.withdraw(tx, "book_order:0")),
     )
     assert (claimed, withdrawn, stages.waited) == (1, False, True)
 
@@ -232,7 +232,7 @@ def test_a_message_that_is_claimed_is_not_withdrawn(stages: TwoStages) -> None:
 def test_who_lost_the_lease_does_not_settle_what_another_has_settled(stages: TwoStages) -> None:
     first, second = stages.first, stages.second
     _put(first, 1)
-    message = _message(second, "note", "0")
+    message = _message(second, "book_order", "0")
     finished, buried = stages.at_once(
         lambda: first.database.transact(lambda tx: first.outbox.finish(tx, message)),
         lambda: second.database.transact(lambda tx: second.outbox.bury(tx, message, ErrorClass.DATA, "why")),
@@ -244,7 +244,7 @@ def test_who_lost_the_lease_does_not_settle_what_another_has_settled(stages: Two
 def test_a_dead_letter_is_redriven_once(stages: TwoStages) -> None:
     first, second = stages.first, stages.second
     _put(first, 1)
-    message = _message(second, "note", "0")
+    message = _message(second, "book_order", "0")
     first.database.transact(lambda tx: first.outbox.bury(tx, message, ErrorClass.DATA, "why"))
     letters = [DeadLetters(stage.clock, stage.outbox) for stage in (first, second)]
     one, other = stages.at_once(
@@ -328,7 +328,7 @@ def _units(sku: str, quantity: int) -> list[dict[str, Any]]:
 def _put(stage: Stage, count: int) -> None:
     with stage.database.write() as tx:
         for number in range(count):
-            stage.desk.put(tx, "erp", "note", str(number), {"order_id": "o1"}, "ab" * 16)
+            stage.desk.put(tx, "erp", "book_order", str(number), {"order_id": "o1"}, "ab" * 16)
 
 
 def _message(stage: Stage, kind: str, key: str = "") -> Message:
