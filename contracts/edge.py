@@ -260,12 +260,14 @@ def _checked_query(operation: Operation, environ: WSGIEnvironment) -> dict[str, 
 def _given(query_string: str) -> dict[str, list[str]]:
     """The parameters after `?` as Werkzeug reads them, each with all its texts."""
     given: dict[str, list[str]] = {}
-    if _ENCODED.search(query_string):
-        text = query_string.encode("latin1").decode()
-        pairs = parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
-    else:
-        pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in query_string.split("&") if pair)]
-    for name, value in pairs:
+    if not _ENCODED.search(query_string):
+        for pair in query_string.split("&"):
+            if pair:
+                name, _, value = pair.partition("=")
+                given.setdefault(name, []).append(value)
+        return given
+    text = query_string.encode("latin1").decode()
+    for name, value in parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote"):
         given.setdefault(name, []).append(value)
     return given
 

@@ -101,11 +101,10 @@ class _ShortWay:
         if found is None:
             return self._long_way(environ, start_response)
         rule, view_args = found
-        if rule.endpoint not in self._plans:
-            self._plans[rule.endpoint] = self._planned(rule.endpoint)
-            return self._long_way(environ, start_response)  # Flask then takes no more registrations
-        plan = self._plans[rule.endpoint]
+        plan = self._plans.get(rule.endpoint)
         if plan is None:
+            if rule.endpoint not in self._plans:
+                self._plans[rule.endpoint] = self._planned(rule.endpoint)  # once Flask serves, it takes no more
             return self._long_way(environ, start_response)
         context: Any = Context(self._app, environ, rule, view_args)
         of_app, of_request = _cv_app.set(context), _cv_request.set(context)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g
 from sqlalchemy import bindparam, select
 
-from contracts.edge import ProblemError, body, query, reply
+from contracts.edge import ProblemError, body, environ, query, reply
 from contracts.wire import iso, trace_id_of
 from integration.experience.idempotency import Idempotency, Kept, fingerprint
 from integration.process.intake import Intake, order_on_wire, unknown_customer
@@ -142,11 +142,11 @@ def _refuse_repeated_lines(lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _key() -> str:
-    return str(request.environ["HTTP_IDEMPOTENCY_KEY"])
+    return str(environ()["HTTP_IDEMPOTENCY_KEY"])
 
 
 def _trace_id() -> str:
-    return trace_id_of({"traceparent": request.environ.get("HTTP_TRACEPARENT", "")})
+    return trace_id_of({"traceparent": environ().get("HTTP_TRACEPARENT", "")})
 
 
 def _answer(kept: Kept) -> Response:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from contracts.edge import ProblemError, body, raw_body, reply
+from contracts.edge import ProblemError, body, environ, raw_body, reply
 from contracts.errors import BadSignature
 from contracts.validation import Events, told
 from contracts.wire import verify_webhook
@@ -60,14 +60,15 @@ def _prove(settings: Settings, now_us: int, partner: str) -> str:
     secrets = settings.webhook_secrets(partner)
     if not secrets:
         raise ProblemError("not-found", f"no partner {partner!r} sends webhooks here")
-    webhook_id = str(request.environ.get("HTTP_WEBHOOK_ID", ""))
+    asked = environ()
+    webhook_id = str(asked.get("HTTP_WEBHOOK_ID", ""))
     try:
         verify_webhook(
             secrets,
             webhook_id,
-            request.environ.get("HTTP_WEBHOOK_TIMESTAMP", ""),
+            asked.get("HTTP_WEBHOOK_TIMESTAMP", ""),
             raw_body(),
-            request.environ.get("HTTP_WEBHOOK_SIGNATURE", ""),
+            asked.get("HTTP_WEBHOOK_SIGNATURE", ""),
             now_s=now_us // SECOND,
             tolerance_s=settings.webhook_tolerance_us // SECOND,
         )

@@ -55,7 +55,8 @@ class Chance:
 
     def lognormal_us(self, median_us: int, sigma: float, place: str, *key: object) -> int:
         """A lognormal duration with this median, cut at three sigma: longer tails are faults and belong in the plan."""
-        deviate = _NORMAL.inv_cdf(min(max(self.uniform(place, *key), 0.00135), 0.99865))
+        share = (self.bits(place, *key) >> 11) * _UNIT
+        deviate = _NORMAL.inv_cdf(min(max(share, 0.00135), 0.99865))
         return round(median_us * math.exp(sigma * deviate))
 
     def exponential_us(self, mean_us: int, place: str, *key: object) -> int:

@@ -11,16 +11,17 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
-from time import monotonic
+from time import monotonic, time
 from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import gevent
 import urllib3
-from gevent.event import AsyncResult
-from gevent.pywsgi import WSGIHandler
+from gevent.hub import Waiter
+from gevent.pywsgi import WSGIHandler, format_date_time
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HttpTimeout
 
@@ -43,30 +44,61 @@ _HOP_BY_HOP = frozenset({"HTTP_CONNECTION", "HTTP_TRANSFER_ENCODING", "HTTP_EXPE
 
 
 class Handler(WSGIHandler):  # type: ignore[misc]
-    """gevent's handler, which shows an application its connection and lets idle ones go.
-
-    It sends head and body of an answer at once as two segments: with Nagle's algorithm the second would wait 40 ms.
+    """gevent's handler, which shows an application its connection, lets idle ones go, sends an answer in one piece and
+    keeps no log of its own: evidence and journal tell of every call.
     """
+
+    provided_date: Any
 
     def handle(self) -> None:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().handle()
+        self._patience = gevent.get_hub().loop.timer(IDLE_S, IDLE_S)  # set again: cheaper than a time-out for each read
+        try:
+            super().handle()
+        finally:
+            self._patience.close()
 
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
         environ[_SOCKET] = self.socket
         return environ
 
+    def log_request(self) -> None:
+        """gevent would make up the line of a log even where none is written."""
+
+    def finalize_headers(self) -> None:
+        """With the date, which is the same for a whole second."""
+        if self.provided_date is None:
+            self.provided_date = _date(int(time()))
+            self.response_headers.append((b"Date", self.provided_date))
+        super().finalize_headers()
+
+    def _write_with_headers(self, data: bytes) -> None:
+        """As gevent's, but head and body are sent as one segment."""
+        self.headers_sent = True
+        self.finalize_headers()
+        head = [b"HTTP/1.1 ", self.status, b"\r\n"]
+        for name, value in self.response_headers:
+            head += name, b": ", value, b"\r\n"
+        head.append(b"\r\n")
+        if self.response_use_chunked:
+            self._sendall(b"".join(head))
+            self._write(data)
+        else:
+            self._sendall(b"".join((*head, data)))
+
     def read_requestline(self) -> Any:
         """The next request's first line; the empty one, which ends the connection, when none comes."""
-        self.socket.settimeout(IDLE_S)
+        self._patience.again(self._let_go, update=False)
         try:
             return super().read_requestline()
-        except TimeoutError:
-            return ""
         finally:
-            if self.socket is not None:
-                self.socket.settimeout(None)
+            self._patience.stop()
+
+    def _let_go(self) -> None:
+        """Whoever reads this connection finds its end."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
 
 class Call(NamedTuple):
@@ -83,20 +115,38 @@ class Call(NamedTuple):
 
 
 class _Waiting:
-    """A call in work: `ended` is given its visit once it has ended, or None when its caller goes before.
+    """A call in work, and the greenlet that waits until it has ended. `visit` is it, once it has arrived.
 
     A time-out and a watch on the connection for each call would cost more than most calls: the watchman sets one up
     for those that take long.
     """
 
-    __slots__ = ("connection", "ended", "looked_at", "silent_from_s", "watcher")
+    __slots__ = ("_has_ended", "_waiter", "connection", "looked_at", "silent_from_s", "visit", "watcher")
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self.ended: AsyncResult = AsyncResult()
+        self.visit: Visit | None = None
         self.looked_at = False
         self.silent_from_s = 0.0
         self.watcher: Any = None
+        self._has_ended = False
+        self._waiter = Waiter()
+
+    def end(self, visit: Visit | None) -> None:
+        """The visit has ended; None: its caller went before. The first end counts."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._waiter.hub.loop.run_callback(self._waiter.switch, visit)
+
+    def ended(self) -> Visit | None:
+        """Wait for the end: what it was told with."""
+        visit: Visit | None = self._waiter.get()
+        return visit
+
+    def leave(self) -> None:
+        """The caller has gone. To be called in the world, after the arrival."""
+        if self.visit is not None:
+            self.visit.give_up()
 
     def watch(self) -> None:
         """Look whether the caller is still there, from now on."""
@@ -114,7 +164,7 @@ class _Waiting:
     def _look(self) -> None:
         """Something can be read: the end of the connection, or the caller's next request, which waits."""
         if _has_gone(self.connection):
-            self.ended.set(None)
+            self.end(None)
         self.stop()
 
 
@@ -129,7 +179,7 @@ class Watchman:
         """The visit once it has ended; None when its caller went before, or was kept waiting beyond all measure."""
         self._calls[id(waiting)] = waiting
         try:
-            return waiting.ended.get()  # type: ignore[no-any-return]
+            return waiting.ended()
         finally:
             del self._calls[id(waiting)]
             if waiting.watcher is not None:
@@ -149,7 +199,7 @@ class Watchman:
                 elif not waiting.silent_from_s:
                     waiting.watch()
                 elif now_s - waiting.silent_from_s > MOST_SILENCE_S:
-                    waiting.ended.set(None)
+                    waiting.end(None)
 
 
 class Ingress:
@@ -186,18 +236,13 @@ class Ingress:
         query = environ.get("QUERY_STRING", "")
         path = environ["PATH_INFO"].replace("?", "%3F") + (f"?{query}" if query else "")
         source = self._client_of(environ, body)
-        visits: list[Visit] = []
         network, host, headers = self._world.network, self._host, _headers_of(environ)
         method, at_us = environ["REQUEST_METHOD"], self._world.protocol.now_us()
         connection = environ.get(_SOCKET)
         waiting = _Waiting(connection)
 
         def arrive() -> None:
-            visits.append(network.visit(source, host, method, path, headers, body, waiting.ended.set))
-
-        def leave() -> None:
-            for visit in visits:
-                visit.give_up()
+            waiting.visit = network.visit(source, host, method, path, headers, body, waiting.end)
 
         if self._world.ended.is_set():
             raise ConnectionResetError(errno.ECONNRESET, "this world stands still")
@@ -206,7 +251,7 @@ class Ingress:
         status = visit.answer.status if visit is not None and visit.answer is not None else 0
         self._note(Call(at_us, source, host, method, path, headers, body, status))
         if visit is None:
-            self._world.soon(leave)
+            self._world.soon(waiting.leave)
             raise ConnectionResetError(errno.ECONNRESET, "the caller has gone, or was never to be answered")
         if visit.outcome != "answered":
             if connection is not None:
@@ -245,6 +290,12 @@ def _has_gone(connection: Any) -> bool:
         return False
     except OSError:
         return True
+
+
+@lru_cache(maxsize=2)
+def _date(at_s: int) -> bytes:
+    date: bytes = format_date_time(at_s)
+    return date
 
 
 @lru_cache(maxsize=128)

@@ -14,7 +14,8 @@ import orjson
 
 from contracts.evidence import COLUMNS
 
-_ROWS_IN_MEMORY = 2_000
+_ROWS_IN_MEMORY = 100
+"""So few that what is written next still lies in the processor's cache."""
 
 
 class _File:
@@ -64,7 +65,7 @@ class EvidenceWriter:
         if self._closed:
             return
         file = self._files[kind]
-        if not columns.keys() <= file.columns:
+        if not file.columns.issuperset(columns):
             unknown = sorted(columns.keys() - file.columns)
             raise KeyError(f"evidence {kind} has no column {', '.join(unknown)}: declare it in contracts/evidence.py")
         columns["seq"] = file.rows

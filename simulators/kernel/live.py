@@ -228,6 +228,7 @@ class LiveWorld(World):
         visits = self._visits
         while visits:
             visits.popleft()()
+        self._wall.fire()  # what takes no more than a moment is over by now
         if self._catch_up():
             self._sleep()
         else:

@@ -53,7 +53,7 @@ class Visit:
     def __init__(self, network: "Network", exchange: "_Exchange", on_end: Callable[["Visit"], None]) -> None:
         self._network = network
         self._exchange = exchange
-        self._on_end = on_end
+        self._on_end: Callable[[Visit], None] | None = on_end
 
     @property
     def outcome(self) -> str:
@@ -65,7 +65,9 @@ class Visit:
         return self._exchange.answer
 
     def resume(self, _event: simpy.Event | None) -> None:
-        self._on_end(self)
+        on_end, self._on_end = self._on_end, None
+        assert on_end is not None, "an exchange ends once"
+        on_end(self)
 
     def give_up(self) -> None:
         """The caller has gone. The server goes on."""
@@ -89,7 +91,9 @@ Carry = Callable[[Errand], None]
 
 
 class _Host:
-    __slots__ = ("app", "before_crash", "carry", "environ", "factory", "foreign", "life", "name", "older", "routes")
+    __slots__ = (
+        "app", "before_crash", "carry", "environ", "factory", "fixed", "foreign", "life", "name", "older", "routes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -119,6 +123,7 @@ class _Host:
         self.life = Life(name)
         self.before_crash: list[Callable[[], None]] = []
         self.older: list[tuple[Life, list[Callable[[], None]]]] = []
+        self.fixed = frozenset(route for route in routes if "{" not in route[1])
         self.routes: dict[tuple[str, int], list[tuple[list[str], str]]] = {}
         for method, template in routes:
             parts = template.split("/")
@@ -126,6 +131,8 @@ class _Host:
 
     def route(self, method: str, path: str) -> str:
         """The OpenAPI template of a path, or the path itself where none is declared."""
+        if (method, path) in self.fixed:
+            return path
         parts = path.split("/")
         for pattern, template in self.routes.get((method, len(parts)), ()):
             if all(want == got or want[:1] == "{" for want, got in zip(pattern, parts, strict=True)):
@@ -208,7 +215,7 @@ class Network:
         self._low_us = latency_us[0]
         self._spread_us = latency_us[1] - latency_us[0]
         self._hosts: dict[str, _Host] = {}
-        self._attempts: dict[int, int] = {}
+        self._attempts: dict[int | str, int] = {}
         self._open: dict[int, _Exchange] = {}
         self._header_names: dict[str, str] = {}
         self._armed = False
@@ -453,12 +460,17 @@ class Network:
         exchange.route = host.route(exchange.method, exchange.path.partition("?")[0])
         exchange.request_bytes = len(body)
         exchange.sent_at_us = world.now_us()
-        identity = world.chance.bits("exchange", exchange.source, exchange.target, exchange.method, exchange.path, key)
+        edge = (exchange.source, exchange.target)
+        names = (*edge, exchange.method, exchange.path, key)
+        spread = bool(self._spread_us)  # else nothing is drawn, and the names alone say which call this is
+        identity: int | str = world.chance.bits("exchange", *names) if spread else "\n".join(names)
         exchange.attempt = attempt = self._attempts.get(identity, 0) + 1
         self._attempts[identity] = attempt
-        bits = identity if attempt == 1 or not self._spread_us else world.chance.bits("exchange", identity, attempt)
+        bits = identity if isinstance(identity, int) else 0
+        if spread and attempt > 1:
+            bits = world.chance.bits("exchange", identity, attempt)
         exchange.response_latency_us = self._low_us + ((bits >> 32) * self._spread_us >> 32)
-        exchange.selectors = world.faults.on_edge(exchange.source, exchange.target)
+        exchange.selectors = world.faults.on_edge(*edge)
         self._open[id(exchange)] = exchange
         return self._low_us + ((bits & 0xFFFFFFFF) * self._spread_us >> 32)
 
@@ -648,8 +660,9 @@ class Network:
         if exchange.served:
             self._write(exchange)
             del self._open[id(exchange)]
-        if exchange.client is not None:
-            exchange.client.resume(None)
+        client, exchange.client = exchange.client, None  # without a circle both are let go of at once
+        if client is not None:
+            client.resume(None)
 
     def give_up(self, exchange: _Exchange) -> None:
         """The caller's time-out. The server goes on."""
@@ -705,19 +718,26 @@ class Network:
         environ["REMOTE_ADDR"] = exchange.source
         environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = BytesIO(body)
-        started: list[Any] = []
-
-        def start_response(status: str, answer_headers: Any, _exc_info: Any = None) -> Callable[[bytes], object]:
-            started[:] = [status, answer_headers]
-            return _no_write
-
-        chunks: Iterable[bytes] = app(environ, start_response)
+        started = _Started()
+        chunks: Iterable[bytes] = app(environ, started)
         data = b"".join(chunks)
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
-        status, pairs = started
-        return Answer(int(status[:3]), {name.lower(): value for name, value in pairs}, data)
+        return Answer(int(started.status[:3]), {name.lower(): value for name, value in started.headers}, data)
+
+
+class _Started:
+    """start_response of one call: what an application begins its answer with."""
+
+    __slots__ = ("headers", "status")
+
+    def __call__(
+        self, status: str, headers: Iterable[tuple[str, str]], _exc_info: object = None
+    ) -> Callable[[bytes], object]:
+        self.status = status
+        self.headers = headers
+        return _no_write
 
 
 class _Errors:

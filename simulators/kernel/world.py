@@ -97,9 +97,9 @@ class World:
         own = running.life if running is not None and running.life is not None and running.life.host == host else None
         life = own or (self.network.life(host) if host else None)
 
-        def start(event: simpy.Event | None) -> None:
+        def start(_event: object) -> None:
             if life is not None and life.paused and not life.ended:
-                life.stalled.append(lambda: start(event))
+                life.stalled.append(lambda: start(None))
             elif life is None or not life.ended:
                 self.tasks.start(name, life, function, arguments)
 

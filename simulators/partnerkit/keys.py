@@ -86,13 +86,16 @@ class Keys:
 
 def hold_keys(app: Flask, keys: Keys) -> None:
     """Have `app` observe `keys` in every operation whose contract asks for one. Call it after the contract's guard."""
+    keyed: dict[str, bool] = {}
 
     def begin() -> None:
         asked = environ()
         if asked["REQUEST_METHOD"].upper() != "POST" or asked["PATH_INFO"].startswith(_OUTSIDE):
             return
         operation = current_operation()
-        if not any(header.name == _HEADER for header in operation.headers):
+        if operation.operation_id not in keyed:
+            keyed[operation.operation_id] = any(header.name == _HEADER for header in operation.headers)
+        if not keyed[operation.operation_id]:
             return
         place = (operation.operation_id, asked[_IN_ENVIRON])
         payload = asked["PATH_INFO"].encode() + b"\n" + orjson.dumps(body(), option=orjson.OPT_SORT_KEYS)

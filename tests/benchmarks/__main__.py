@@ -28,10 +28,13 @@ def with_floor(run: dict[str, Any]) -> dict[str, Any]:
     floor = measured("floor", run["exchanges"])
     return run | {
         "orders_per_second": round(run["orders"] / run["run_seconds"], 1),
+        "orders_per_cpu_second": round(run["orders"] / run["cpu_seconds"], 1),
         "exchanges_per_order": round(run["exchanges"] / run["orders"], 1),
         "ms_per_order": round(1_000 * run["run_seconds"] / run["orders"], 3),
         "floor_seconds": floor["seconds"],
+        "floor_cpu_seconds": floor["cpu_seconds"],
         "ratio_to_floor": round(run["run_seconds"] / floor["seconds"], 2),
+        "ratio_to_floor_cpu": round(run["cpu_seconds"] / floor["cpu_seconds"], 2),
         "judge_share_of_run": round(run["judge_seconds"] / run["run_seconds"], 3),
     }
 
@@ -43,6 +46,15 @@ def print_exploration(results: dict[str, Any]) -> None:
             speed = f"{figures['seeds_per_minute']} seeds a minute, {figures['orders_per_second']} orders a second"
             sys.stdout.write(f"explore, {name:18} {speed}\n")
     sys.stdout.write(f"two processes over one: {results['two_over_one']}; Dask over one: {results['dask_over_one']}\n")
+
+
+def print_serving(results: dict[str, Any]) -> None:
+    """Each call of a simulator on a port, and how much of a constant's rate it reaches by CPU and by wall time."""
+    for name, figures in results.items():
+        cpu, wall = figures["over_constant_gevent_cpu"], figures["over_constant_gevent_wall"]
+        speed = f"{figures['simulator']['per_second']} a second, {figures['simulator']['cpu_us']} us of CPU time"
+        same = f"{figures['over_constant_ours_cpu']} with the simulators' own handler on both sides"
+        sys.stdout.write(f"simulator on a port, {name}: {speed}; over a constant {cpu} (wall {wall}), {same}\n")
 
 
 def main() -> None:
@@ -63,9 +75,7 @@ def main() -> None:
         sys.stdout.write(f"{name:24} {few[name]!s:>12} {many[name]!s:>12}\n")
     sys.stdout.write(f"cost per order, {MANY:,} over {FEW:,}: {results['cost_per_order_many_over_few']}\n")
     print_exploration(results["exploration"])
-    served = results["serving"]
-    said = f"{served['simulator_per_second']} requests a second, a constant {served['constant_per_second']}"
-    sys.stdout.write(f"simulator on a port: {said}, ratio {served['simulator_over_constant']}\n")
+    print_serving(results["serving"])
     intake = results["intake"]
     speed = f"{intake['accepted_per_second']} orders a second, {intake['ratio_to_floor']} of one insert a request"
     sys.stdout.write(f"intake on PostgreSQL: {speed}\n")

@@ -127,8 +127,8 @@ def test_evidence_is_whole_lines_of_declared_columns(tmp_path: Path) -> None:
 
 def test_evidence_can_be_read_while_it_is_written(tmp_path: Path) -> None:
     evidence = EvidenceWriter(tmp_path)
-    for number in range(2_500):
+    for number in range(2_550):
         evidence.row("gauges", at_us=number, source="erp", name="busy", value=1.0)
-    assert open_run(tmp_path).execute("SELECT count(*) FROM gauges").fetchone() == (2_000,)
-    evidence.close()
     assert open_run(tmp_path).execute("SELECT count(*) FROM gauges").fetchone() == (2_500,)
+    evidence.close()
+    assert open_run(tmp_path).execute("SELECT count(*) FROM gauges").fetchone() == (2_550,)
