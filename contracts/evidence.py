@@ -77,6 +77,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "tracking_number": "VARCHAR",
         "status": "VARCHAR",
         "reason": "VARCHAR",
+        # of what a subscriber was told: the order by its id, and the order's version
+        "order_id": "VARCHAR",
+        "order_version": "BIGINT",
     },
     # One HTTP exchange. `outcome`: answered, timeout, refused or reset, as the caller saw it. `retry_after_s` is the
     # answer's Retry-After in whole seconds, null where it had none.
@@ -167,8 +170,10 @@ COLUMNS: dict[str, dict[str, str]] = {
     # final_reads (value=rows read), retry_budget (text=sender, subject=receiver, value=calls under one key and route
     # at most, value_to=the shortest wait in us before it calls again), recovery_bound_us (how long after a fault work
     # flows again), parking_bound_us (how long a message may wait while another is tried again), clock_skew_us (by how
-    # much the target's clock is off at most), protocol_second_us (business time in a second of protocol time, absent
-    # where the two are one), unobservable (subject=check, text=why the target can't be judged by it).
+    # much the clock of the target, or of another who writes evidence, is off at most), protocol_second_us (business
+    # time in a second of protocol time, absent where the two are one), unobservable (subject=check, text=why the
+    # target can't be judged by it), subscriber
+    # (subject=name, text=type of event, value=since when it is subscribed, null: it never was).
     "facts": {
         "seq": "BIGINT",
         "fact": "VARCHAR",

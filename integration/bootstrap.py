@@ -17,6 +17,7 @@ from integration.experience.idempotency import Idempotency
 from integration.messaging.dead_letters import DeadLetters, LaneFigures
 from integration.messaging.dispatcher import Dispatcher, DispatcherSettings, Handler
 from integration.messaging.event_log import ACTIVE, KIND, LANE, EventLog
+from integration.messaging.event_secrets import EventSecrets
 from integration.messaging.inbox import EventEffect, EventHandler, Inbox, with_receipt
 from integration.messaging.keys import BusinessKeys
 from integration.messaging.lane import Lane, LaneLimits
@@ -76,6 +77,7 @@ class Parts:
     cancellation: type[Cancellation] = Cancellation
     release: type[ReleaseFulfillment] = ReleaseFulfillment
     warehouse: type[WmsClient] = WmsClient
+    delivery: type[DeliverEvent] = DeliverEvent
     base_quantity: Callable[[int, int], int] = base_quantity
 
 
@@ -104,19 +106,28 @@ class Clients:
 class EventsOut:
     """Business events to those who subscribed. Where none are kept, nothing is written and nothing runs."""
 
-    def __init__(self, ports: Ports, settings: Settings, database: Database, outbox: Outbox, inventory: Inventory):
+    def __init__(
+        self,
+        ports: Ports,
+        settings: Settings,
+        parts: Parts,
+        database: Database,
+        outbox: Outbox,
+        inventory: Inventory,
+    ) -> None:
         self._database = database
         self._stream = ports.stream
         self._settings = settings
-        self.log = EventLog(ports.clock, outbox, settings.subscriber_patience_us)
+        self.log = EventLog(ports.clock, outbox, settings.subscriber_patience_us, settings.subscriber_secret_overlap_us)
+        self.secrets = EventSecrets(settings.event_keys())
         business = ports.business_clock
         announcer = Announcer(business, ports.ids, self.log)
         self._teller = AvailabilityTeller(business, database, inventory, announcer, self.log)
-        client = SubscriberClient(ports.http, ports.clock, ports.stream, settings.request_timeout_us)
+        client = SubscriberClient(ports.abroad or ports.http, ports.clock, ports.stream, settings.request_timeout_us)
         self.handlers: dict[str, Handler] = {}
         if settings.keep_events_us:
             database.announce_with(announcer.announce)
-            self.handlers[KIND] = DeliverEvent(ports.clock, database, self.log, client, settings.credentials)
+            self.handlers[KIND] = parts.delivery(ports.clock, database, self.log, client, self.secrets)
 
     def chores(self) -> list[Chore]:
         """The look at availability."""
@@ -131,7 +142,7 @@ class EventsOut:
     def _subscribe_stream(self, tx: Transaction) -> None:
         known = self.log.find(tx, "stream")
         if known is None or known.status != ACTIVE:
-            self.log.subscribe(tx, "stream", "", STREAM_URL, "", TYPES, since_us=0 if known is None else None)
+            self.log.subscribe(tx, "stream", "", STREAM_URL, TYPES, since_us=0 if known is None else None)
 
 
 class Flow:
@@ -249,7 +260,7 @@ class Application:
         self.outbox = parts.outbox(ports.clock, lanes, settings.lease_us)
         self.outbox.telemetry = ports.telemetry
         self.inventory = parts.inventory(business, settings.safety_stock)
-        self._events = EventsOut(ports, settings, self.database, self.outbox, self.inventory)
+        self._events = EventsOut(ports, settings, parts, self.database, self.outbox, self.inventory)
         self.reference = Reference()
         self.intake = parts.intake(
             clock=business,
@@ -312,7 +323,9 @@ class Application:
         blueprints = [
             orders.create_blueprint(database, self.intake, self._flow.cancellation, idempotency),
             availability.create_blueprint(database, self.inventory, clock),
-            subscriptions.create_blueprint(database, ports.ids, settings, self._events.log, idempotency),
+            subscriptions.create_blueprint(
+                database, ports.ids, settings, self._events.log, self._events.secrets, idempotency, ports.abroad
+            ),
             webhooks.create_blueprint(database, clock, settings, parts.inbox(), self._flow.events),
             operations.create_blueprint(
                 database, ports.business_clock, settings, dead_letters, self.reference, self.inventory

@@ -65,6 +65,14 @@ class Http(Protocol):
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_us: int) -> Answer: ...
 
 
+class Abroad(Http, Protocol):
+    """The way to places that callers name, which is not open to every place."""
+
+    def refusal(self, host: str) -> str:
+        """Why nothing is sent to a host, in a sentence; "" where something may be."""
+        ...
+
+
 class Signal(Protocol):
     """A wake-up call that resets itself: a wait that returns True has consumed it."""
 
@@ -164,7 +172,8 @@ class Ports:
     are in force and copies and orders grow old; the same unless given, as in virtual time. `guard()` makes what keeps
     tasks out of each other's way where they share state in memory; nothing is needed where a task switches only when it
     waits. `on_duty()` returns once the periodic work falls to this process: at once where there is no other. `stream`:
-    where events go beside those who subscribed, if anywhere.
+    where events go beside those who subscribed, if anywhere. `abroad`: the way to those; that to the partners unless
+    given, as where all hosts are the world's own.
     """
 
     clock: Clock
@@ -176,6 +185,7 @@ class Ports:
     guard: Guard = nullcontext
     on_duty: Duty = always
     stream: Stream | None = None
+    abroad: Abroad | None = None
     telemetry: Telemetry = SILENT
 
     @property

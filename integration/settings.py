@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 OPERATIONS = "operations"
+SHORTEST_EVENT_KEY = 32
 # What a channel may be given that is bound to one customer: whatever else there is does not tell customers apart.
 CUSTOMER_SCOPES = ("availability:read", "orders:read", "orders:write")
 
@@ -50,7 +52,7 @@ class Settings:
 
     `credentials` holds, per partner name, the token or client secret that we present, and under `webhook:<partner>` the
     secrets that sign what the partner sends, blank-separated: the first is the one to be used, further ones still hold.
-    Under `events:<channel>` it holds what signs the events that a channel subscribed to without a secret of its own.
+    Under `events` it holds the keys that the secrets of subscriptions are made of, in the same way.
     `channel_tokens` maps a bearer token to the channel that it speaks for, `channel_scopes` a channel to what it may
     do: one that is not named may do everything but operate, and `operations` everything. `channel_customers` binds a
     channel to one customer, for whom the orders of others are not there.
@@ -115,12 +117,15 @@ class Settings:
     prune_every_us: int = 6 * HOUR
 
     # Events out: how long they are kept to be told again, 0 for none at all; how often availability is compared with
-    # what was told; how long a subscriber may fail before he is told nothing more. Where hosts are named, events go
-    # to no other.
+    # what was told; how long a subscriber may fail before he is told nothing more; how long his former secret holds
+    # beside a new one. Where hosts are named, events go to no other. Networks are those that events may go to though
+    # they are no public ones, such as 10.1.0.0/16.
     keep_events_us: int = 0
     availability_told_every_us: int = 5 * SECOND
     subscriber_patience_us: int = 3 * DAY
+    subscriber_secret_overlap_us: int = DAY
     subscriber_hosts: tuple[str, ...] = ()
+    subscriber_networks: tuple[str, ...] = ()
 
     # Lanes out
     lane_workers: Mapping[str, int] = field(default_factory=_default_lanes)
@@ -171,6 +176,8 @@ class Settings:
             raise SettingsError(f"stale_policy is {known['stale_policy']!r}; it can be 'hold' or 'refuse'")
         for channel, scopes in known.get("channel_scopes", {}).items():
             known["channel_scopes"][channel] = _scopes(channel, scopes)
+        for network in known.get("subscriber_networks", ()):
+            _check_network(network)
         return known
 
     def updated(self, values: Mapping[str, Any]) -> Self:
@@ -187,9 +194,9 @@ class Settings:
 
         `PEAKPROOF_DATABASE_URL` and `PEAKPROOF_PUBLIC_URL`; per partner (name in upper case, dashes as underscores)
         `PEAKPROOF_<PARTNER>_URL`, `_CREDENTIAL`, `_WEBHOOK_SECRET`; per channel `PEAKPROOF_CHANNEL_<CHANNEL>_TOKEN`,
-        and, where it is to have its own, `_SCOPES` (blank-separated), `_CUSTOMER`, and `_EVENT_SECRET`, which signs the
-        events that it subscribes to. A token or webhook secret may be several, blank-separated, while one takes the
-        other's place. Raises SettingsError for what can't be used.
+        and, where it is to have its own, `_SCOPES` (blank-separated) and `_CUSTOMER`; `PEAKPROOF_EVENT_KEY`, of which
+        the secrets of subscriptions are made. A token, webhook secret or event key may be several, blank-separated,
+        while one takes the other's place. Raises SettingsError for what can't be used.
         """
         base = cls()
         partners, credentials = dict(base.partners), {}
@@ -200,8 +207,8 @@ class Settings:
                 credentials[partner] = environment[f"{prefix}_CREDENTIAL"]
             if f"{prefix}_WEBHOOK_SECRET" in environment:
                 credentials[f"webhook:{partner}"] = environment[f"{prefix}_WEBHOOK_SECRET"]
-        for channel, secret in _of_channels(environment, "_EVENT_SECRET").items():
-            credentials[f"events:{channel}"] = secret.strip()
+        if "PEAKPROOF_EVENT_KEY" in environment:
+            credentials["events"] = environment["PEAKPROOF_EVENT_KEY"]
         scopes = _of_channels(environment, "_SCOPES")
         return dataclasses.replace(
             base,
@@ -225,6 +232,15 @@ class Settings:
         if not secrets:
             raise SettingsError(f"no webhook secret for {partner!r}; set credentials 'webhook:{partner}'")
         return secrets[0]
+
+    def event_keys(self) -> tuple[str, ...]:
+        """What the secrets of subscriptions are made of, newest first. Raises SettingsError for a key that is short."""
+        keys = tuple(self.credentials.get("events", "").split())
+        for key in keys:
+            if len(key) < SHORTEST_EVENT_KEY:
+                told = f"an event key has {len(key)} characters, {SHORTEST_EVENT_KEY} are the least"
+                raise SettingsError(f"{told}; set PEAKPROOF_EVENT_KEY to the output of: openssl rand -hex 32")
+        return keys
 
     def scopes_of(self, channel: str) -> tuple[str, ...]:
         """What a channel may do. Raises SettingsError for one of a customer's that is to do more than customers may."""
@@ -276,6 +292,13 @@ def _tokens(environment: Mapping[str, str]) -> dict[str, str]:
                 )
             tokens[token] = channel
     return tokens
+
+
+def _check_network(network: str) -> None:
+    try:
+        ipaddress.ip_network(network)
+    except ValueError as error:
+        raise SettingsError(f"subscriber_networks has {network!r}: {error}; a network looks like 10.1.0.0/16") from None
 
 
 def _scopes(channel: str, given: object) -> tuple[str, ...]:

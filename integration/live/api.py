@@ -6,6 +6,7 @@ Answers channels and webhooks, writes what is to be done into the outbox, and ta
 import dataclasses
 import errno
 import importlib
+import logging
 import os
 import resource
 import socket
@@ -20,9 +21,11 @@ from integration.live.database import prepare
 from integration.live.door import Door
 from integration.live.environment import application_of, settings_of
 from integration.live.failures import told_in_a_sentence
-from integration.live.parent import end_with_parent, end_with_stdin
+from integration.live.parent import end_with_parent, end_with_stdin, told_to_stop
 from integration.live.telemetry import Watch
 from integration.settings import SettingsError
+
+log = logging.getLogger(__name__)
 
 TARGET = "integration.live.api:create_door"
 # What the first process tells its workers.
@@ -67,7 +70,11 @@ def main(host: str, port: int, workers: int, threads: int, metrics_port: int | N
         end_with_stdin()
     settings = settings_of()  # says what is missing before any worker starts
     _wait_until_free(host, port)
-    prepare(settings.database_url)
+    with told_to_stop() as stop:
+        prepare(settings.database_url, stop)
+    if stop.is_set():
+        log.info("stopped before the database answered")
+        return
     granian: Any = _granian()
     with metrics.of_workers(
         host, metrics_port, lambda: application_of(dataclasses.replace(settings, dispatches=False))

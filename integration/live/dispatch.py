@@ -7,7 +7,6 @@ Killed, it leaves leases that run out: others take its messages up, and ask befo
 import logging
 import os
 import secrets
-import signal
 import socket
 import threading
 
@@ -17,7 +16,7 @@ from integration.live import logs, metrics
 from integration.live.database import prepare
 from integration.live.environment import application_of, settings_of
 from integration.live.failures import told_in_a_sentence
-from integration.live.parent import end_with_stdin
+from integration.live.parent import end_with_stdin, told_to_stop
 from integration.live.ports import ThreadTasks, WallClock
 from integration.live.telemetry import Watch
 from integration.messaging.presence import Presence
@@ -35,13 +34,18 @@ log = logging.getLogger(__name__)
 @told_in_a_sentence
 def main(patience: int, metrics_port: int | None, host: str, watches_stdin: bool) -> None:
     """Dispatch until told to stop."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    if watches_stdin:
-        end_with_stdin()
+    with told_to_stop() as stop:
+        if watches_stdin:
+            end_with_stdin()
+        _dispatch(stop, patience, metrics_port, host)
+
+
+def _dispatch(stop: threading.Event, patience: int, metrics_port: int | None, host: str) -> None:
     settings = settings_of()
-    prepare(settings.database_url)
+    prepare(settings.database_url, stop)
+    if stop.is_set():
+        log.info("stopped before the database answered")
+        return
     presence = Presence(f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(4)}", WallClock())
     watch = Watch.of(counts=metrics_port is not None)
     application = application_of(settings, on_duty=presence.on_duty, watch=watch)

@@ -8,16 +8,16 @@
 | `PEAKPROOF_CHANNEL_<CHANNEL>_TOKEN` | per channel its bearer token; OPERATIONS may use the operations pages |
 | `PEAKPROOF_CHANNEL_<CHANNEL>_SCOPES` | optional: all that it may do, such as `orders:read availability:read` |
 | `PEAKPROOF_CHANNEL_<CHANNEL>_CUSTOMER` | optional: the one customer whose orders and invoices are there for it |
-| `PEAKPROOF_CHANNEL_<CHANNEL>_EVENT_SECRET` | optional: signs events where it subscribed without a secret |
+| `PEAKPROOF_EVENT_KEY` | optional: of which the secrets of subscriptions are made, 32 characters or more |
 | `PEAKPROOF_NATS_URL`, `PEAKPROOF_NATS_STREAM` | optional: a JetStream that gets all events; `peakproof` |
 | `PEAKPROOF_INTEGRATION` | optional: further settings as a JSON object, `{"reconcile_every": "15m"}` |
 | `PEAKPROOF_SPEED` | optional: how many business seconds a second of the wall clock has, 1 |
 | `PEAKPROOF_BUSINESS_US`, `PEAKPROOF_BUSINESS_AT_US` | optional: what the business clock showed, and when |
 | `PEAKPROOF_BUSINESS_FILE` | optional: a file that tells how business time goes, and when that changes |
-| `PEAKPROOF_PARTS` | optional: `module:name` of a `Parts`, or of a function that makes one, with a replaced part |
+| `PEAKPROOF_PARTS` | optional, for tests on one machine: `module:name` of a `Parts`, or of what makes one |
 
-Secrets come from here alone: no option and no file names one. While a token or webhook secret takes the place of
-another, both stand in the variable, the new one first, with a blank between them.
+Secrets come from here alone: no option and no file names one. While a token, webhook secret or event key takes the
+place of another, both stand in the variable, the new one first, with a blank between them.
 """
 
 import dataclasses
@@ -26,18 +26,21 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from integration.bootstrap import Application, Parts, build
 from integration.experience.access import callers_of
+from integration.live.abroad import Borders, WayAbroad, bounded_http
 from integration.live.http import PooledHttp
 from integration.live.ports import RandomIds, ThreadTasks, ToldClock, WallClock, business_clock, gate_for, guard
 from integration.live.stream import DEFAULT_NAME, JetStream
 from integration.live.telemetry import Watch
-from integration.runtime import SILENT, Clock, Duty, Ports, always
+from integration.runtime import SILENT, Clock, Duty, Http, Ports, always
 from integration.settings import DAY, MILLISECOND, Settings, SettingsError
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # Lanes of a live process look often, for what other processes put does not wake them.
 _POLL_EVERY_US = 200 * MILLISECOND
 # For a stream there are events, and as much of them as it may have missed, unless a setting says how much.
@@ -68,6 +71,7 @@ def settings_of(environment: Mapping[str, str] = os.environ) -> Settings:
     if not found.channel_tokens:
         raise SettingsError("no channel may call: set PEAKPROOF_CHANNEL_<CHANNEL>_TOKEN for at least one channel")
     callers_of(found)  # says what is wrong before any worker starts
+    found.event_keys()
     live = dataclasses.replace(found, create_tables=False, lane_poll_every_us=_POLL_EVERY_US)
     if environment.get("PEAKPROOF_NATS_URL"):
         live = dataclasses.replace(live, keep_events_us=_KEEP_EVENTS_US)
@@ -118,9 +122,11 @@ def ports_of(
     watch: Watch | None = None,
 ) -> Ports:
     """The ports of this process; `on_duty` returns when the periodic work falls to it, `watch` is told of its work."""
+    borders = Borders(settings.subscriber_networks)
+    seen = watch.http if watch else _unseen
     return Ports(
         clock=WallClock(),
-        http=watch.http(PooledHttp()) if watch else PooledHttp(),
+        http=seen(PooledHttp()),
         tasks=ThreadTasks(),
         ids=RandomIds(),
         gate=gate_for(settings.database_url),
@@ -128,8 +134,13 @@ def ports_of(
         guard=guard,
         on_duty=on_duty,
         stream=_stream(settings, environment),
+        abroad=WayAbroad(borders, seen(bounded_http(borders))),
         telemetry=watch or SILENT,
     )
+
+
+def _unseen(http: Http) -> Http:
+    return http
 
 
 def _business_clock_of(environment: Mapping[str, str]) -> Clock:
@@ -155,10 +166,17 @@ def _stream(settings: Settings, environment: Mapping[str, str]) -> JetStream | N
 
 
 def parts_of(environment: Mapping[str, str] = os.environ) -> Parts:
-    """The product's parts, unless the environment names others. Raises SettingsError when they can't be had."""
+    """The product's parts, unless the environment names others. Raises SettingsError when they can't be had, and for an
+    integration that others can call: a replaced part may be a deliberate bug."""
     named = environment.get("PEAKPROOF_PARTS", "")
     if not named:
         return Parts()
+    url = environment.get("PEAKPROOF_PUBLIC_URL", "")
+    if urlsplit(url).hostname not in _LOOPBACK:
+        raise SettingsError(
+            f"PEAKPROOF_PARTS is {named!r}: parts are replaced in tests on one machine alone, and this integration is"
+            f" called at {url!r}; unset it"
+        )
     module, _, name = named.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)

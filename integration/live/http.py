@@ -40,8 +40,8 @@ class PooledHttp:
     | anything else that is no answer | ConnectionError: uncertain |
     """
 
-    def __init__(self, connections_per_host: int = 16) -> None:
-        self._pool = urllib3.PoolManager(num_pools=32, maxsize=connections_per_host, block=False, retries=False)
+    def __init__(self, connections_per_host: int = 16, pool: urllib3.PoolManager | None = None) -> None:
+        self._pool = pool or urllib3.PoolManager(num_pools=32, maxsize=connections_per_host, block=False, retries=False)
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_us: int) -> Received:
         """Send, and read the whole answer before `timeout_us` is over, however slowly it drips in."""

@@ -1,14 +1,29 @@
-"""How a process learns that whoever began it is gone, also when he was killed, and then stops as if told to."""
+"""How a process learns that it is to stop: it is told, or whoever began it is gone, also when he was killed."""
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from integration.live.ports import ThreadTasks
 
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S = 0.2
 _STDIN = 0
+
+
+@contextmanager
+def told_to_stop() -> Iterator[threading.Event]:
+    """Set once SIGTERM or Ctrl-C has come in this block, where they do nothing else."""
+    told = threading.Event()
+    before = {number: signal.signal(number, lambda _number, _frame: told.set()) for number in _STOPS}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end_with_parent() -> None:

@@ -32,6 +32,7 @@ LONGEST_PAUSE_US = 300_000_000
 _LONGEST_ASKED_US = 3_600_000_000
 
 _SUBSCRIPTIONS = "subscriptions"
+_SECRET = ("secret_generation", "secret_made_at_us", "former_until_us")
 _S = subscriptions.c
 _APPEND = insert(events)
 _MESSAGE_COLUMNS = ("lane", "kind", "business_key", "payload", "correlation_id", "state", "attempts",
@@ -67,14 +68,13 @@ _REPLAY = insert(outbox).from_select(
     .order_by(events.c.position),
     include_defaults=False,
 )
-_BY_URL = select(_S.subscription_id, _S.created_at_us, _S.secret).where(
-    _S.channel == bindparam("of_channel"), _S.url == bindparam("of_url")
-)
+_BY_URL = select(subscriptions).where(_S.channel == bindparam("of_channel"), _S.url == bindparam("of_url"))
 _subscribe = upsert(subscriptions)
 _SUBSCRIBE = _subscribe.on_conflict_do_update(
     index_elements=["channel", "url"],
     set_={
-        name: _subscribe.excluded[name] for name in ("secret", "status", "failures", "paused_until_us")
+        name: _subscribe.excluded[name]
+        for name in ("status", "failures", "paused_until_us", *_SECRET)
     } | {"failing_since_us": None},
 )  # fmt: skip
 _FORGET_TYPES = delete(subscription_types).where(subscription_types.c.subscription_id == bindparam("of_id"))
@@ -141,27 +141,34 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Who is told of which types, and how that goes. `secret` is "" where the channel's own signs."""
+    """Who is told of which types, and how that goes. Its secret is made of its id and `secret_generation`."""
 
     subscription_id: str
     channel: str
     url: str
-    secret: str
     status: str
     created_at_us: int
     failures: int
     failing_since_us: int | None
     paused_until_us: int
+    secret_generation: int | None
+    secret_made_at_us: int | None
+    former_until_us: int | None
     types: tuple[str, ...] = ()
 
 
 class EventLog:
-    """Appends events, and keeps the subscriptions. Times are protocol time, but for those of events."""
+    """Appends events, and keeps the subscriptions. Times are protocol time, but for those of events.
 
-    def __init__(self, clock: Clock, outbox: Outbox, patience_us: int) -> None:
+    `patience_us` is how long a subscriber may fail, `overlap_us` how long a secret holds beside the one that took its
+    place.
+    """
+
+    def __init__(self, clock: Clock, outbox: Outbox, patience_us: int, overlap_us: int) -> None:
         self._clock = clock
         self._outbox = outbox
         self._patience_us = patience_us
+        self._overlap_us = overlap_us
 
     def append(self, tx: Transaction, told: Sequence[Event]) -> None:
         """Write events, and a message for every subscription that asked for their types."""
@@ -187,21 +194,23 @@ class EventLog:
         new_id: str,
         channel: str,
         url: str,
-        secret: str,
         types: Sequence[str],
         since_us: int | None,
-    ) -> Subscription:
+        new_secret: bool = False,
+    ) -> tuple[Subscription, bool]:
         """Subscribe a URL; the same URL of the same channel again replaces what it had asked for, and makes it active.
 
-        From `since_us` on, events that are kept are sent again; what waits for it is sent all the same.
+        From `since_us` on, events that are kept are sent again; what waits for it is sent all the same. The answer
+        tells whether a secret was made: for who has none yet, and for who asks for a `new_secret`.
         """
         tx.lock_name(_SUBSCRIPTIONS)
         now_us = self._clock.now_us()
         known = tx.one(_BY_URL, {"of_channel": channel, "of_url": url})
         subscription_id = known.subscription_id if known else new_id
-        row = {"subscription_id": subscription_id, "channel": channel, "url": url, "secret": secret, "status": ACTIVE,
-               "created_at_us": known.created_at_us if known else now_us, "failures": 0,
-               "paused_until_us": 0}  # fmt: skip
+        made, secret = self._secret(known, now_us, new_secret)
+        row = {"subscription_id": subscription_id, "channel": channel, "url": url, "status": ACTIVE,
+               "created_at_us": known.created_at_us if known else now_us, "failures": 0, "paused_until_us": 0,
+               **secret}  # fmt: skip
         tx.execute(_SUBSCRIBE, row)
         tx.execute(_FORGET_TYPES, {"of_id": subscription_id})
         tx.execute(_ADD_TYPE, [{"subscription_id": subscription_id, "type": kind} for kind in sorted(set(types))])
@@ -210,7 +219,15 @@ class EventLog:
             self._wake(tx, now_us)
         found = self.find(tx, subscription_id)
         assert found is not None, f"subscription {subscription_id} was just written"
-        return found
+        return found, made
+
+    def _secret(self, known: Any, now_us: int, new_secret: bool) -> tuple[bool, dict[str, int | None]]:
+        """Whether a secret is made, and the columns that tell which one holds."""
+        former = known.secret_generation if known else None
+        if former is not None and not new_secret:
+            return False, {name: getattr(known, name) for name in _SECRET}
+        until_us = None if former is None else now_us + self._overlap_us
+        return True, dict(zip(_SECRET, ((former or 0) + 1, now_us, until_us), strict=True))
 
     def unsubscribe(self, tx: Transaction, subscription_id: str) -> None:
         """Forget a subscription, and what waits for it."""

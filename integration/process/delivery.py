@@ -4,21 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from integration.messaging.event_log import ACTIVE, GONE, EventLog, Subscription
+from integration.messaging.event_secrets import EventSecrets
 from integration.messaging.message import Message
 from integration.messaging.outcomes import Defer, Done, ErrorClass, Outcome, Refused, Retry
 from integration.runtime import Clock
 from integration.storage import Database, Transaction, audit
-from integration.system.subscriber import FAILED, SUBSCRIBER_GONE, Delivery, Heard, SubscriberClient
+from integration.system.subscriber import FAILED, STREAM_URL, SUBSCRIBER_GONE, Delivery, Heard, SubscriberClient
 
 # How long an event waits for an earlier one of its subject.
 _TURN_US = 500_000
 
 
 class DeliverEvent:
-    """`credentials` hold, under `events:<channel>`, what signs where a subscription has no secret of its own.
-
-    A subscriber's failure says nothing of the lane that all of them share: the lane counts as in good health.
-    """
+    """A subscriber's failure says nothing of the lane that all of them share: the lane counts as in good health."""
 
     def __init__(
         self,
@@ -26,13 +24,13 @@ class DeliverEvent:
         database: Database,
         log: EventLog,
         client: SubscriberClient,
-        credentials: Mapping[str, str],
+        secrets: EventSecrets,
     ) -> None:
         self._clock = clock
         self._database = database
         self._log = log
         self._client = client
-        self._credentials = credentials
+        self._secrets = secrets
 
     def send(self, message: Message) -> Outcome:
         """Deliver, unless the subscriber is left alone or an earlier event of the subject comes first."""
@@ -49,13 +47,16 @@ class DeliverEvent:
                 return Defer("the subscriber is left alone", pause_us)
             if not self._log.is_next(tx, subscription_id, event):
                 return Defer("an earlier event of the subject is on its way", _TURN_US)
-        heard = self._client.deliver(self._delivery(subscription, event, message))
+        secrets = self._secrets.signing(subscription, self._clock.now_us())
+        if not secrets and subscription.url != STREAM_URL:
+            return Retry("nothing signs here: PEAKPROOF_EVENT_KEY is not set", healthy=True)
+        heard = self._client.deliver(self._delivery(subscription, secrets, event, message))
         return self._outcome(subscription, heard)
 
-    def _delivery(self, subscription: Subscription, event: Any, message: Message) -> Delivery:
+    def _delivery(self, subscription: Subscription, secrets: tuple[str, ...], event: Any, message: Message) -> Delivery:
         return Delivery(
             subscription.url,
-            subscription.secret or self._credentials.get(f"events:{subscription.channel}", ""),
+            secrets,
             event.event_id,
             event.type,
             event.subject,

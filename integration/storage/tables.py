@@ -344,20 +344,23 @@ events = Table(
     Index("events_by_time", "at_us"),
 )
 
-# status: active, gone (answered 410), given_up (failed for too long). `secret` is "" where the channel's own is used.
-# `failures` counts those in a row; nothing is sent before `paused_until_us`.
+# status: active, gone (answered 410), given_up (failed for too long). `failures` counts those in a row; nothing is sent
+# before `paused_until_us`. Its secret is no column: `secret_generation` says which one it is, null where none was ever
+# made, and until `former_until_us` the one before holds, too.
 subscriptions = Table(
     "subscriptions",
     metadata,
     Column("subscription_id", Text, primary_key=True),
     _text("channel"),
     _text("url"),
-    _text("secret"),
     _text("status"),
     _number("created_at_us"),
     _number("failures"),
     _number("failing_since_us", null=True),
     _number("paused_until_us"),
+    _number("secret_generation", null=True),
+    _number("secret_made_at_us", null=True),
+    _number("former_until_us", null=True),
     UniqueConstraint("channel", "url"),
 )
 

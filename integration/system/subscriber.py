@@ -34,10 +34,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event to one place. `secret` signs it; a stream needs none."""
+    """One event to one place. Each of `secrets` signs it; a stream needs none."""
 
     url: str
-    secret: str
+    secrets: tuple[str, ...]
     event_id: str
     type: str
     subject: str
@@ -57,6 +57,7 @@ class SubscriberClient:
 
     def deliver(self, delivery: Delivery) -> Heard:
         """Send one event."""
+        assert delivery.secrets or delivery.url == STREAM_URL, f"nothing signs {delivery.event_id}"
         send: Callable[[Delivery], Heard] = self._publish if delivery.url == STREAM_URL else self._post
         try:
             return send(delivery)
@@ -67,11 +68,12 @@ class SubscriberClient:
 
     def _post(self, delivery: Delivery) -> Heard:
         now_s = self._clock.now_us() // SECOND
+        signed = [sign_webhook(secret, delivery.event_id, now_s, delivery.body) for secret in delivery.secrets]
         headers = {
             **_headers(delivery),
             "webhook-id": delivery.event_id,
             "webhook-timestamp": str(now_s),
-            "webhook-signature": sign_webhook(delivery.secret, delivery.event_id, now_s, delivery.body),
+            "webhook-signature": " ".join(signed),
         }
         answer = self._http.send("POST", delivery.url, headers, delivery.body, self._timeout_us)
         if 200 <= answer.status < 300:

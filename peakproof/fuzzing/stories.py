@@ -227,8 +227,9 @@ def of_orders(script: Script) -> None:
     script.tell("none", "tracking.updated", 404)
     script.tell("carrier", "tracking.updated", 401, signature="v1,bm90IHRoZSByaWdodCBvbmU=")
     script.write("/operations/dead-letters/none/redrive", None, 404)
-    asked = {"url": "http://subscriber/events", "types": ["order.shipped"], "secret": "secret-of-story"}
+    asked = {"url": "http://subscriber/events", "types": ["order.shipped"]}
     subscription = script.write("/subscriptions", asked, 201)
+    script.write("/subscriptions", {**asked, "new_secret": True}, 201)
     script.read("/subscriptions")
     script.remove(f"/subscriptions/{subscription['subscription_id']}", 204)
     script.remove(f"/subscriptions/{subscription['subscription_id']}", 404)

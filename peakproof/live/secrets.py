@@ -6,6 +6,7 @@ one that is drawn. Each token can also be given by itself.
     PEAKPROOF_SERVE_SECRET      the secret that tokens are made from
     PEAKPROOF_TOKEN_ADMIN       the token of /__admin
     PEAKPROOF_TOKEN_WMS_EAST    the integration's token at wms-east, and so on for each host; the client secret for erp
+    PEAKPROOF_EVENT_KEY         of which the integration makes the secrets that sign its events
 """
 
 import hmac
@@ -48,5 +49,6 @@ def secrets_of(run: str, master: str, environment: Mapping[str, str]) -> Secrets
             webhook_secrets={partner: token("webhook", partner) for partner in (*WAREHOUSES, "carrier")},
             channels={channel: token("channel", channel) for channel in (*CHANNELS, MONITOR)},
             clerk_at={node: token("clerk", node) for node in NODES},
+            event_key=(environment.get("PEAKPROOF_EVENT_KEY", "") if not run else "") or token("events"),
         ),
     )

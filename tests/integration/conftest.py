@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from integration.runtime import SILENT, Duty, Guard, Stream, Telemetry, always
+from integration.runtime import SILENT, Abroad, Duty, Guard, Stream, Telemetry, always
 from integration.storage import Database
 
 # 2026-11-27T09:00:00Z
@@ -97,6 +97,7 @@ class FakePorts:
     guard: Guard = nullcontext
     on_duty: Duty = always
     stream: Stream | None = None
+    abroad: Abroad | None = None
     telemetry: Telemetry = SILENT
 
     @property

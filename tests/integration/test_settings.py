@@ -27,6 +27,10 @@ def test_an_unknown_setting_names_the_nearest() -> None:
         ({"reconcile_every": True}, "reconcile_every is True"),
         ({"safety_stock": "two"}, "safety_stock is 'two'"),
         ({"stale_policy": "guess"}, "it can be 'hold' or 'refuse'"),
+        (
+            {"subscriber_networks": ["10.1.0.1/16"]},
+            "'10.1.0.1/16': 10.1.0.1/16 has host bits set; a network looks like",
+        ),
     ],
 )
 def test_unusable_values_are_refused(values: dict[str, object], message: str) -> None:
@@ -84,6 +88,14 @@ def test_channels_have_scopes_customers_and_for_a_while_two_tokens() -> None:
     callers = callers_of(settings)
     assert callers["new"] == callers["old"] == Caller("portal", settings.scopes_of("portal"))
     assert callers["a1"] == Caller("acme", CUSTOMER_SCOPES, "C1")
+
+
+def test_event_keys_are_several_for_a_while_and_none_is_short() -> None:
+    settings = Settings.from_environment({"PEAKPROOF_EVENT_KEY": f"{'n' * 32} {'o' * 40}"})
+    assert settings.event_keys() == ("n" * 32, "o" * 40)
+    assert "nnn" not in repr(settings)
+    with pytest.raises(SettingsError, match="an event key has 6 characters, 32 are the least; set PEAKPROOF_EVENT_KEY"):
+        Settings.from_environment({"PEAKPROOF_EVENT_KEY": "guess1"}).event_keys()
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def events_kept(scene: Scene) -> None:
 
 @INTEGRATION.state("the channel has a subscription", KEEPS_EVENTS)
 def subscribed(scene: Scene, url: str) -> Values:
-    asked = {"url": url, "types": ["order.accepted"], "secret": "secret-of-the-subscriber"}
+    asked = {"url": url, "types": ["order.accepted"]}
     return {"subscription_id": str(scene.post("/subscriptions", asked)["subscription_id"])}
 
 

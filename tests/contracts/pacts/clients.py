@@ -86,12 +86,18 @@ class Storefront(_Channel):
             again=answer.headers.get("Idempotent-Replayed") == "true",
         )
 
-    def subscribe(self, url: str, secret: str, key: str, *types: str) -> str:
-        """Have events of these types sent to a URL from now on; the subscription's id."""
-        body = {"url": url, "types": types, "secret": secret}
+    def subscribe(self, url: str, key: str, *types: str) -> tuple[str, str]:
+        """Have events of these types sent to a URL from now on; the subscription's id, and the secret that signs."""
+        body = {"url": url, "types": types}
         told = self._call("POST", "/subscriptions", json=body, headers={"Idempotency-Key": key}).json()
         assert told["status"] == "active"
-        return str(told["subscription_id"])
+        return told["subscription_id"], told["secret"]
+
+    def renew_secret(self, url: str, key: str, *types: str) -> str:
+        """Have a new secret; the one before holds for a while beside it."""
+        body = {"url": url, "types": types, "new_secret": True}
+        told = self._call("POST", "/subscriptions", json=body, headers={"Idempotency-Key": key}).json()
+        return str(told["secret"])
 
     def subscriptions(self) -> dict[str, tuple[str, str]]:
         """The id and the status of each, by URL."""

@@ -272,6 +272,7 @@ def place_without_access(upon: HttpInteraction) -> Sell:
 
 
 EVENTS_URL = "http://storefront/events"
+EVENT_SECRET = "whsec_c2VjcmV0LW9mLXRoZS1zdWJzY3JpYmVyLTEyMzQ1Njc="
 TYPES = ("order.accepted", "availability.changed")
 
 
@@ -279,21 +280,31 @@ def subscription_asked() -> dict[str, Any]:
     return {
         "url": pattern(EVENTS_URL, "^https?://[!-~]+$"),
         "types": some(one_of("order.accepted", TYPES)),
-        "secret": text("secret-of-the-subscriber"),
     }
 
 
-def subscribe_with(shop: Storefront, key: str) -> str:
-    return shop.subscribe(EVENTS_URL, "secret-of-the-subscriber", key, "order.accepted")
+def secret_told() -> Any:
+    return pattern(EVENT_SECRET, "^whsec_[A-Za-z0-9+/]+=*$")
 
 
 @STOREFRONT.expects("a subscription to events", given="events are kept")
 def subscribe(upon: HttpInteraction) -> Sell:
     posts(upon, "/subscriptions", subscription_asked(), "sub-key-1")
-    answers(upon, 201, {"subscription_id": identifier("sub-1"), "status": "active"})
+    answers(upon, 201, {"subscription_id": identifier("sub-1"), "status": "active", "secret": secret_told()})
 
     def sell(shop: Storefront) -> None:
-        assert subscribe_with(shop, "sub-key-1") == "sub-1"
+        assert shop.subscribe(EVENTS_URL, "sub-key-1", "order.accepted") == ("sub-1", EVENT_SECRET)
+
+    return sell
+
+
+@STOREFRONT.expects("a new secret for a subscription", given="the channel has a subscription", url=EVENTS_URL)
+def renew_secret(upon: HttpInteraction) -> Sell:
+    posts(upon, "/subscriptions", {**subscription_asked(), "new_secret": True}, "sub-key-3")
+    answers(upon, 201, {"status": "active", "secret": secret_told()})
+
+    def sell(shop: Storefront) -> None:
+        assert shop.renew_secret(EVENTS_URL, "sub-key-3", "order.accepted") == EVENT_SECRET
 
     return sell
 
@@ -305,7 +316,7 @@ def subscribe_in_vain(upon: HttpInteraction) -> Sell:
 
     def sell(shop: Storefront) -> None:
         with pytest.raises(OrderRefused, match="conflicting-state"):
-            subscribe_with(shop, "sub-key-2")
+            shop.subscribe(EVENTS_URL, "sub-key-2", "order.accepted")
 
     return sell
 

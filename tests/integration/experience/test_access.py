@@ -37,6 +37,12 @@ def test_beyond_the_quota_calls_wait_as_long_as_they_are_told(busy: Any, ports: 
     assert busy.get("/availability").status_code == 200
 
 
+def test_operations_are_shown_however_often_channels_call(busy: Any) -> None:
+    for _ in range(5):
+        answer = busy.get("/operations/health", token="ops-token")
+        assert told(answer) == (200, None, None)
+
+
 @pytest.mark.parametrize("wrong_us", [3_600 * 1_000_000, -3_600 * 1_000_000])
 def test_a_clock_that_is_set_changes_nobodys_quota(busy: Any, ports: Any, wrong_us: int) -> None:
     assert busy.get("/availability").status_code == 200

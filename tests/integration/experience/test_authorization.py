@@ -50,7 +50,7 @@ RULES = {
         "subscriptions:write",
         NOT_FOR_CUSTOMERS,
         "/subscriptions",
-        {"url": "http://subscriber/", "types": ["order.shipped"], "secret": "their-secret"},
+        {"url": "http://subscriber/", "types": ["order.shipped"]},
     ),
     "listSubscriptions": Rule("subscriptions:read", NOT_FOR_CUSTOMERS, "/subscriptions"),
     "unsubscribeFromEvents": Rule("subscriptions:write", NOT_FOR_CUSTOMERS, "/subscriptions/sub-1"),

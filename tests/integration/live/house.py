@@ -23,6 +23,7 @@ from tests.integration.live.partners import CUSTOMERS, SECRET, SKUS
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "portal-token"
+EVENT_KEY = "event-key-of-the-test-house-0123456789"
 ADDRESS = {"name": "Gift Shop", "street": "1 High St", "city": "Leeds", "postcode": "LS1 1AA", "country": "GB"}
 # Everything that a dead process leaves behind is to come up again within seconds.
 QUICK = {
@@ -39,6 +40,7 @@ QUICK = {
     "reconcile_retry": "500ms",
     "label_check_after": "2s",
     "database_connections": 8,
+    "subscriber_networks": ["127.0.0.0/8"],
 }
 
 
@@ -57,6 +59,7 @@ def environment(database_url: str, partners_url: str, public_url: str, **setting
         "PEAKPROOF_PUBLIC_URL": public_url,
         "PEAKPROOF_CHANNEL_PORTAL_TOKEN": TOKEN,
         "PEAKPROOF_CHANNEL_OPERATIONS_TOKEN": "operations-token",
+        "PEAKPROOF_EVENT_KEY": EVENT_KEY,
         "PEAKPROOF_INTEGRATION": json.dumps({**QUICK, **settings}),
     }
     for partner in ("erp", "wms-east", "wms-west", "threepl", "carrier"):

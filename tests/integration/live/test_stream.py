@@ -19,8 +19,8 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
         yield server
 
 
-def kept(url: str, stream: str = "peakproof", **since: Any) -> list[tuple[str, str, bytes]]:
-    """Everything that a new reader finds: subject, id and body."""
+def kept(url: str, stream: str = "peakproof", most: int | None = None, **since: Any) -> list[tuple[str, str, bytes]]:
+    """Everything that a new reader finds, or `most` of it: subject, id and body."""
 
     async def read() -> list[tuple[str, str, bytes]]:
         connection = await nats.connect(url)
@@ -28,7 +28,10 @@ def kept(url: str, stream: str = "peakproof", **since: Any) -> list[tuple[str, s
             context = connection.jetstream()
             info = await context.stream_info(stream)
             reader = await context.pull_subscribe(f"{stream}.>", **since)
-            found = await reader.fetch(info.state.messages, timeout=5) if info.state.messages else []
+            wanted = info.state.messages if most is None else most
+            found: list[Any] = []
+            while len(found) < wanted:
+                found += await reader.fetch(min(wanted - len(found), 500), timeout=5)
             return [(one.subject, (one.headers or {})["Nats-Msg-Id"], one.data) for one in found]
         finally:
             await connection.close()

@@ -28,7 +28,6 @@ from tests.integration.live.nats_server import NatsServer, nats_server
 from tests.integration.live.partners import Partners, serving
 from tests.integration.live.test_stream import kept
 
-SECRET = "agreed-for-portal"
 TYPES = ["order.accepted", "order.shipped", "order.invoiced", "availability.changed"]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 ORDERS = 3
@@ -38,6 +37,7 @@ ORDERS = 3
 class Listener:
     """A subscriber and an OpenTelemetry collector on one port."""
 
+    secret: str = ""
     events: list[dict[str, Any]] = field(default_factory=list)
     spans: list[tuple[str, str, str, str]] = field(default_factory=list)
     """trace, span, parent and name"""
@@ -48,7 +48,7 @@ class Listener:
         @app.post("/events")
         def take() -> Response:
             raw, headers = request.get_data(), request.headers
-            verify_webhook(SECRET, headers["webhook-id"], headers["webhook-timestamp"], raw,
+            verify_webhook(self.secret, headers["webhook-id"], headers["webhook-timestamp"], raw,
                            headers["webhook-signature"], now_s=int(headers["webhook-timestamp"]))  # fmt: skip
             self.events.append(orjson.loads(raw))
             return Response(status=204)
@@ -105,7 +105,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         told = environment(f"sqlite:///{directory}/integration.db", stack.enter_context(serving(partners)), url,
                            availability_told_every="300ms")  # fmt: skip
         told |= {
-            "PEAKPROOF_CHANNEL_PORTAL_EVENT_SECRET": SECRET,
             "PEAKPROOF_NATS_URL": nats.url,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -130,6 +129,7 @@ def _place_orders(scene: Scene) -> None:
     asked = {"url": _events_url(scene), "types": TYPES}
     status, made, _ = scene.house.call("POST", "/subscriptions", asked, Idempotency_Key="subscribe")
     assert (status, made["status"]) == (201, "active")
+    scene.listener.secret = made["secret"]
     for number in range(ORDERS):
         wait_until(partial(_placed, scene, number), 30, "reference data are there")
     for order_id in scene.order_ids:
@@ -221,5 +221,6 @@ def test_log_lines_are_json_and_tell_the_trace(scene: Scene) -> None:
 
 def test_secrets_are_in_no_log(scene: Scene) -> None:
     text = Path(scene.house.log).read_text()
-    assert SECRET not in text
+    assert scene.listener.secret not in text
+    assert scene.house.told["PEAKPROOF_EVENT_KEY"] not in text
     assert scene.house.told["PEAKPROOF_CHANNEL_PORTAL_TOKEN"] not in text

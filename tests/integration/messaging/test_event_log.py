@@ -10,6 +10,7 @@ from sqlalchemy import select
 from integration.messaging.event_log import (
     ACTIVE,
     GIVEN_UP,
+    KIND,
     LANE,
     LONGEST_PAUSE_US,
     PATIENT_FAILURES,
@@ -17,6 +18,7 @@ from integration.messaging.event_log import (
     EventLog,
     Subscription,
 )
+from integration.messaging.event_secrets import EventSecrets
 from integration.messaging.lane import Lane, LaneLimits
 from integration.messaging.outbox import Outbox
 from integration.process.delivery import DeliverEvent
@@ -40,7 +42,7 @@ class Books:
 
     def subscribe(self, name: str, *types: str, since_us: int | None = None) -> Subscription:
         with self.database.write() as tx:
-            return self.log.subscribe(tx, name, "portal", f"http://{name}/", "secret-enough", types, since_us)
+            return self.log.subscribe(tx, name, "portal", f"http://{name}/", types, since_us)[0]
 
     def tell(self, *told: tuple[str, str]) -> None:
         """Events (id, subject) of type order.shipped, at the clock's time."""
@@ -73,7 +75,8 @@ class Books:
 def books_of(database: Database, ports: Any) -> Books:
     lane = Lane(LANE, LaneLimits(workers=1), ports.tasks)
     box = Outbox(ports.clock, {LANE: lane}, 120 * SECOND_US)
-    return Books(database, EventLog(ports.clock, box, DAY_US), box, ports)
+    box.kinds = (KIND,)
+    return Books(database, EventLog(ports.clock, box, DAY_US, DAY_US), box, ports)
 
 
 @pytest.fixture
@@ -113,9 +116,9 @@ def test_a_subscription_from_the_past_gets_what_is_kept_since_in_order(books: Bo
 def test_the_same_url_replaces_its_subscription(books: Books) -> None:
     first = books.subscribe("one", "order.shipped")
     with books.database.write() as tx:
-        again = books.log.subscribe(tx, "new-id", "portal", "http://one/", "another-secret", ["order.accepted"], None)
-    assert (again.subscription_id, again.types, again.secret) == (first.subscription_id, ("order.accepted",),
-                                                                  "another-secret")  # fmt: skip
+        again, made = books.log.subscribe(tx, "new-id", "portal", "http://one/", ["order.accepted"], None)
+    assert (again.subscription_id, again.types) == (first.subscription_id, ("order.accepted",))
+    assert (made, again.secret_generation) == (False, 1)
     books.tell(("e1", "ord-1"))
     assert books.waiting() == []
 
@@ -167,6 +170,35 @@ def test_only_the_earliest_of_a_subject_is_next(books: Books) -> None:
         assert books.log.is_next(tx, "one", found["e2"])
 
 
+def test_without_a_key_nothing_is_sent_and_it_is_tried_again(books: Books) -> None:
+    books.subscribe("one", "order.shipped")
+    books.tell(("e1", "ord-1"))
+    with books.database.write() as tx:
+        (message,) = books.outbox.claim(tx, LANE, books.ports.clock.now_us(), 1)
+    client = SubscriberClient(books.ports.http, books.ports.clock, None, SECOND_US)
+    deliver = DeliverEvent(books.ports.clock, books.database, books.log, client, EventSecrets(()))
+    outcome: Any = deliver.send(message)
+    assert (type(outcome).__name__, outcome.healthy) == ("Retry", True)
+    assert "PEAKPROOF_EVENT_KEY" in outcome.reason
+    assert books.find("one").failures == 0, "it is not the subscriber's fault"
+
+
+def test_keys_and_generations_sign_beside_each_other_while_one_takes_anothers_place(books: Books) -> None:
+    old, new = EventSecrets(["o" * 32]), EventSecrets(["n" * 32, "o" * 32])
+    now_us = books.ports.clock.now_us()
+    first = books.subscribe("one", "order.shipped")
+    assert old.signing(first, now_us) == (old.shown("one", 1),)
+    assert new.signing(first, now_us) == (new.shown("one", 1), old.shown("one", 1))
+    with books.database.write() as tx:
+        second, made = books.log.subscribe(tx, "x", "portal", "http://one/", ["order.shipped"], None, new_secret=True)
+    assert (made, second.secret_generation, second.former_until_us) == (True, 2, now_us + DAY_US)
+    assert new.signing(second, now_us) == (
+        new.shown("one", 2), old.shown("one", 2), new.shown("one", 1), old.shown("one", 1),
+    )  # fmt: skip
+    assert new.signing(second, now_us + DAY_US) == (new.shown("one", 2), old.shown("one", 2))
+    assert len({*new.signing(second, now_us), new.shown("other", 2)}) == 5
+
+
 def test_what_is_no_longer_kept_becomes_a_dead_letter(books: Books) -> None:
     books.subscribe("one", "order.shipped")
     books.tell(("e1", "ord-1"))
@@ -174,7 +206,7 @@ def test_what_is_no_longer_kept_becomes_a_dead_letter(books: Books) -> None:
         (message,) = books.outbox.claim(tx, LANE, books.ports.clock.now_us(), 1)
         tx.execute(events.delete())
     client = SubscriberClient(books.ports.http, books.ports.clock, None, SECOND_US)
-    outcome: Any = DeliverEvent(books.ports.clock, books.database, books.log, client, {}).send(message)
+    outcome: Any = DeliverEvent(books.ports.clock, books.database, books.log, client, EventSecrets(())).send(message)
     assert (type(outcome).__name__, outcome.detail) == ("Refused", "event e1 is no longer kept")
 
 

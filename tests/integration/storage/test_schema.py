@@ -99,6 +99,25 @@ def test_a_database_goes_from_version_to_version(two_empty: tuple[str, str]) -> 
     assert version_of(url) == newest()
 
 
+def test_stored_secrets_go_and_who_had_one_subscribes_again(two_empty: tuple[str, str]) -> None:
+    url = two_empty[0]
+    migrate(url, "0003")
+    engine = sa.create_engine(engine_url(url))
+    row = "INSERT INTO subscriptions VALUES (:id, 'portal', :url, 'in-the-clear', :status, 1, 0, NULL, 0)"
+    with engine.begin() as connection:
+        for name, target, status in (("s1", "http://s1/", "active"), ("s2", "http://s2/", "gone"),
+                                     ("stream", "stream:", "active")):  # fmt: skip
+            connection.execute(sa.text(row), {"id": name, "url": target, "status": status})
+    migrate(url)
+    with engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT * FROM subscriptions ORDER BY subscription_id")).mappings().all()
+    engine.dispose()
+    assert [(one["subscription_id"], one["status"], one["secret_generation"]) for one in found] == [
+        ("s1", "given_up", None), ("s2", "gone", None), ("stream", "active", None),
+    ]  # fmt: skip
+    assert "in-the-clear" not in str(found)
+
+
 def test_ten_processes_may_migrate_at_once(two_empty: tuple[str, str]) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", MIGRATE_TEN, two_empty[0]], cwd=ROOT, stderr=subprocess.PIPE, check=False
