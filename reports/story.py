@@ -262,6 +262,9 @@ _BOOKED: dict[str, Callable[[dict[str, Any]], str]] = {
     "credited": lambda row: f"credits {_money(row)}",
     "label": lambda row: f"makes a label{_named(row, 'tracking_number')} for parcel{_named(row, 'parcel_id')}",
     "label_voided": lambda row: f"voids label{_named(row, 'tracking_number')}",
+    "event_taken": lambda row: f"is told {row['status']}",
+    "event_refused": lambda row: f"can't be told {row['status']}{_because(row)}",
+    "event_unsigned": lambda row: f"turns {row['status']} away{_because(row)}",
     "scan": lambda row: f"scans{_named(row, 'tracking_number')}: {_said(row['status'] or '')}{_because(row)}",
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from scenarios.errors import ScenarioError
 from scenarios.events import AdjustEvent, CancelEvent, Event, OrderEvent, OrderLine, ReceiptEvent
-from scenarios.fitting import read_profile
+from scenarios.fitting import is_own, read_profile
 from scenarios.generator import Generator, Stream
 from scenarios.opening import Stock, movement_node, opening_stock
 from scenarios.orderfile import CHANNEL_OF, Row, read_order_file
@@ -169,6 +169,14 @@ def _from_file(scenario: Scenario) -> tuple[Stream, int, int, dict[str, Any]]:
         "assumed": ["times are to the minute: account and guest orders are spread over its first 50 s"],
     }
     return Stream(rows, customers_of_file(rows)), starts_at_us, starts_at_us + duration_us, statement
+
+
+def files_of(scenario: Scenario) -> dict[str, Path]:
+    """The files of the user that settings of the demand name, by setting: what another machine needs to know them."""
+    spec = scenario.demand
+    files = {"file": _find_file(spec.file)} if spec.source == "file" and spec.file else {}
+    profile = Path(spec.profile)
+    return files | ({"profile": profile} if not is_own(spec.profile) and profile.is_file() else {})
 
 
 def _find_file(name: str) -> Path:

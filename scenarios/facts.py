@@ -189,6 +189,21 @@ def _write_master(stage: Stage) -> None:
         row("master", record="tax_rate", tax_rate_bp=rate.rate_bp, **place)
 
 
+def _write_subscribers(scenario: Scenario, stage: Stage) -> None:
+    """Who is to be told of events, and why nobody can be where that is so."""
+    row = stage.world.evidence.row
+    for subscriber in stage.subscribers:
+        for kind in subscriber.types:
+            row("facts", fact="subscriber", subject=subscriber.name, text=kind, value=subscriber.subscribed_at_us)
+    hidden = ""
+    if scenario.subscribers and not stage.subscribers:
+        hidden = "subscribers are played in virtual time only"
+    elif any(subscriber.is_unknown for subscriber in stage.subscribers):
+        hidden = "it knows no POST /subscriptions"
+    if hidden:
+        row("facts", fact="unobservable", subject="everyone_is_told", text=hidden)
+
+
 def write_facts(scenario: Scenario, stage: Stage, moments: Moments, lines: int, final_reads: int) -> None:
     """Write every fact; see contracts/evidence.py for their names."""
     row = stage.world.evidence.row
@@ -210,6 +225,7 @@ def write_facts(scenario: Scenario, stage: Stage, moments: Moments, lines: int, 
         row("facts", fact="quiet_at_us", value=moments.quiet_at_us)
     elif moments.still_at_us is not None:
         row("facts", fact="still_at_us", value=moments.still_at_us)
+    _write_subscribers(scenario, stage)
     for expected in scenario.expects:
         row("facts", fact="expects", text=expected)
     row("facts", fact="final_reads", value=final_reads)

@@ -153,11 +153,14 @@ def write_profile(profile: Profile, path: Path) -> None:
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
+def is_own(profile: str) -> bool:
+    """Whether a profile is one of the product's, by name."""
+    return (PROFILES / f"{profile}.json").is_file()
+
+
 def read_profile(name_or_path: str) -> Profile:
     """A profile of the product by name, or one in a file. ProfileError when it is missing or malformed."""
-    path = PROFILES / f"{name_or_path}.json"
-    if not path.is_file():
-        path = Path(name_or_path)
+    path = PROFILES / f"{name_or_path}.json" if is_own(name_or_path) else Path(name_or_path)
     if not path.is_file():
         names = [file.stem for file in sorted(PROFILES.glob("*.json"))]
         raise ProfileError(f"no demand profile '{name_or_path}', and no such file{nearest(name_or_path, names)}")

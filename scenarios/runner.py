@@ -214,7 +214,10 @@ class _Run:
 
     def _longest_poll_us(self) -> int:
         settings = self.stage.settings
-        return max(settings.threepl_poll_every_us, settings.threepl_stock_every_us) + MINUTE
+        polls = [settings.threepl_poll_every_us, settings.threepl_stock_every_us]
+        if self.stage.subscribers:  # who was ill is told after the longest backoff, jitter and all
+            polls.append(2 * settings.retry_longest_us)
+        return max(polls) + MINUTE
 
     def _placed(self) -> list[Placed]:
         return [

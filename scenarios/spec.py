@@ -60,6 +60,9 @@ _SHARES = ("short_pick", "partial_shipment", "ship_after_cancel", "cycle_count",
 _DELAYS = ("delay", "latency_tail", "dedupe_expired", "backdated_adjustment", "clock_skew")
 _WINDOWS = ("hold", "partition", SWIZZLE)
 
+ORDER_EVENTS = ("order.accepted", "order.backordered", "order.cancelled", "order.shipped", "order.invoiced")
+"""What a subscriber may be told of an order."""
+
 SEEN = (
     "backorder",
     "cancel",
@@ -459,6 +462,28 @@ class FaultSpec(Part):
         )
 
 
+class SubscriberSpec(Part):
+    """Somebody who is told of business events, under the name of its host.
+
+    It subscribes to `types` as `channel`. It takes `answers_in` over each delivery, fails a `fails` share of them with
+    503, and every one within the window `down`.
+    """
+
+    channel: Literal["portal", "edi", "marketplace"] = "portal"
+    types: Annotated[tuple[str, ...], Field(min_length=1)] = ORDER_EVENTS
+    answers_in_us: Duration = Field(default=50_000, alias="answers_in")
+    fails: Share = 0.0
+    down: Window | None = None
+
+    @field_validator("types")
+    @classmethod
+    def _told(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        for name in types:
+            if name not in ORDER_EVENTS:
+                raise ValueError(f"unknown type of event '{name}'{nearest(name, ORDER_EVENTS)}")
+        return types
+
+
 class Swarm(Part):
     """Each seed switches on a random `share` of the `menu` of faults, with random strengths; scenarios/swarm.py."""
 
@@ -504,6 +529,7 @@ class Scenario(Part):
     integration: dict[str, Any] = {}
     freshness: dict[str, Duration] = Field(default={}, validate_default=True)
     faults: tuple[FaultSpec, ...] = ()
+    subscribers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], SubscriberSpec] = {}
     swarm: Annotated[Swarm | None, BeforeValidator(_switched)] = None
     thresholds: tuple[Threshold, ...] = ()
     expects: tuple[str, ...] = ()
@@ -537,6 +563,14 @@ class Scenario(Part):
             if node not in NODES:
                 raise ValueError(f"unknown node '{node}'{nearest(node, NODES)}")
         return {node: freshness.get(node, USUAL_FRESHNESS_US[node]) for node in NODES}
+
+    @field_validator("subscribers")
+    @classmethod
+    def _strangers(cls, subscribers: dict[str, SubscriberSpec]) -> dict[str, SubscriberSpec]:
+        for name in subscribers:
+            if name in ENDS:
+                raise ValueError(f"subscriber '{name}' has the name of somebody else in the world; give it its own")
+        return subscribers
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

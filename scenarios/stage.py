@@ -1,7 +1,7 @@
 """The stage: a world with every partner on it, the integration under test, and the doors that clients use."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from wsgiref.types import WSGIApplication
@@ -14,6 +14,7 @@ from scenarios.demand import Demand
 from scenarios.errors import ScenarioError
 from scenarios.next_version import NEXT, next_version
 from scenarios.spec import CHANNELS, PARTNERS, Scenario
+from scenarios.subscribers import ROUTES, Subscriber
 from simulators.carrier.api import create_app as create_carrier
 from simulators.carrier.process import Carrier, CarrierProfile
 from simulators.erp.api import create_app as create_erp
@@ -105,6 +106,7 @@ class Stage:
     threepl: ThreePl
     carrier: Carrier
     settings: Settings
+    subscribers: list[Subscriber] = field(default_factory=list)
 
     @property
     def partners(self) -> list[Partner]:
@@ -140,7 +142,17 @@ def set_stage(
     else:
         settings = foreign_settings(scenario, keys, database)
         attach_foreign(world, "integration", app, settings, routes_of("integration"))
+    _set_subscribers(scenario, stage)
     return stage
+
+
+def _set_subscribers(scenario: Scenario, stage: Stage) -> None:
+    """Put who is told of events on the network."""
+    for name, spec in scenario.subscribers.items():
+        subscriber = Subscriber(stage.world, name, spec, stage.keys.channels[spec.channel])
+        stage.subscribers.append(subscriber)
+        stage.world.network.attach(name, lambda subscriber=subscriber: subscriber.wsgi, ROUTES)  # type: ignore[misc]
+        subscriber.start()
 
 
 def set_partners(scenario: Scenario, demand: Demand, world: World, keys: Keys, settings: Settings) -> Stage:
@@ -191,6 +203,7 @@ def settings_of(scenario: Scenario, keys: Keys, database: Path) -> Settings:
     return Settings.from_mapping(
         {
             "sqlite_synchronous": "OFF",  # a virtual crash is not a power failure
+            **({"keep_events": "7d"} if scenario.subscribers else {}),
             **scenario.integration,
             "database_url": f"sqlite:///{database}",
             "credentials": credentials,

@@ -178,6 +178,14 @@ def _crash_often(draw: Draw) -> Plain:
     return {"kind": "crash", "host": "integration", "at": "after_commit", "select": select, "delay": down}
 
 
+def _recycled(draw: Draw) -> Plain:
+    """The process is ended and started again after every so many commits, as a server does that recycles its workers
+    or a container that keeps meeting its memory limit: whatever it kept in memory is gone, again and again."""
+    select = {"every": draw.integer("every", 30, 90), "limit": 20}
+    down = draw.duration("down", SECOND, 10 * SECOND)
+    return {"kind": "crash", "host": "integration", "at": "after_commit", "select": select, "delay": down}
+
+
 def _on_releases(kind: str, low: float, high: float, **more: object) -> Entry:
     """A fault on a share of what one warehouse is told to ship."""
 
@@ -198,6 +206,19 @@ def _all_day(kind: str, senders: Sequence[str], low: float, high: float) -> Entr
     return entry
 
 
+def _stock_told_again(draw: Draw) -> Plain:
+    """A broker between redelivers most stock events, as where its acknowledgements time out."""
+    edge = [draw.choose("sender", WAREHOUSES), "integration"]
+    delay = draw.duration("delay", MINUTE, 40 * MINUTE)
+    return {
+        "kind": "duplicate",
+        "edge": edge,
+        "event": "inventory.changed",
+        "select": draw.share(0.5, 0.9),
+        "delay": delay,
+    }
+
+
 def _long_pause(draw: Draw) -> Plain:
     """A pause that is longer than any lease."""
     from_us = draw.integer("from", 0, draw.span_us * 3 // 4 // 1_000) * 1_000
@@ -209,6 +230,19 @@ def _garbled_bookings(draw: Draw) -> Plain:
     """Most bookings can't be read when they arrive: each has to be sent again and again."""
     select = draw.share(0.4, 0.9)
     return {"kind": "garbled", "edge": ["integration", "erp"], "route": "POST /sales-orders", "select": select}
+
+
+def _poisoned(*writes: tuple[str, str]) -> Entry:
+    """Two of the messages on one route can't be read whenever they are sent, as where a gateway chokes on what is in
+    them: retrying doesn't help."""
+
+    def entry(draw: Draw) -> Plain:
+        partner, route = draw.choose("write", writes)
+        nth = sorted({draw.integer("first", 1, 3), draw.integer("second", 2, 12)})
+        select = {"nth": nth, "sticky": True}
+        return {"kind": "garbled", "edge": ["integration", partner], "route": route, "select": select}
+
+    return entry
 
 
 def _skew(draw: Draw) -> Plain:
@@ -265,8 +299,11 @@ DEFAULT_MENU: Mapping[str, Entry] = {
     "release-request-lost": _on_releases("request_lost", 0.2, 0.5),
     "release-throttled": _delayed(_on_releases("throttle", 0.4, 0.8), 20 * SECOND, 2 * MINUTE),
     "booking-garbled": _garbled_bookings,
+    "booking-poisoned": _poisoned(("erp", "POST /sales-orders")),
+    "write-poisoned": _poisoned(*WRITES),
     "told-twice": _delayed(_all_day("duplicate", WAREHOUSES, 0.2, 0.6), SECOND, 5 * MINUTE),
     "told-late-again": _delayed(_all_day("late_copy", WAREHOUSES, 0.2, 0.6), 2 * MINUTE, HOUR),
+    "stock-told-again": _stock_told_again,
     "scan-lost": _all_day("request_lost", ("carrier",), 0.3, 0.7),
     "latency": _latency,
     "partition": _partition,
@@ -280,6 +317,7 @@ DEFAULT_MENU: Mapping[str, Entry] = {
     "crash": _on_host("crash", ("integration",)),
     "crash-at-boundary": _crash_at,
     "crash-often": _crash_often,
+    "recycled": _recycled,
     "pause": _on_host("pause", ("integration",)),
     "long-pause": _long_pause,
     "overlap": _on_host("overlap", ("integration",)),

@@ -83,9 +83,10 @@ GROUP BY p.intent, p.sku;
 
 -- The partners' books, each entry with the intent that it names (null when it names none that a client ever had).
 CREATE TABLE books AS
-SELECT l.* EXCLUDE (location, balance, held_balance, stock_sequence), i.intent
+SELECT l.* EXCLUDE (location, balance, held_balance, stock_sequence, order_id, order_version), i.intent
 FROM ledger AS l
-LEFT JOIN intents AS i ON l.customer_id = i.customer_id AND l.order_reference = i.order_reference;
+LEFT JOIN intents AS i ON l.customer_id = i.customer_id AND l.order_reference = i.order_reference
+WHERE l.kind NOT IN ('event_taken', 'event_refused', 'event_unsigned');
 
 -- Cancellations, one row per key: earliest moment of effect, and what the first acknowledgement (200) said.
 CREATE TABLE cancels AS

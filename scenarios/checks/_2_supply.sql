@@ -43,20 +43,34 @@ FROM nodes;
 
 -- Windows in which a node's messages were blocked, those within reach of each other merged into one.
 CREATE TABLE blind_windows AS
+WITH blocked AS (
+    SELECT subject AS node, value AS from_us, value_to AS to_us FROM facts WHERE fact = 'freshness_stretch_us'
+    UNION ALL
+    -- A message that nobody took in when it came, and perhaps not when it came again after a long wait: two faults in
+    -- turn keep it back for longer than either.
+    SELECT
+        source, min(sent_at_us),
+        coalesce(
+            min(handled_at_us) FILTER (WHERE status BETWEEN 200 AND 299), max(coalesce(completed_at_us, sent_at_us))
+        )
+    FROM exchanges
+    WHERE target = 'integration' AND source IN (SELECT node FROM nodes)
+        AND event_type IN ('inventory.changed', 'release.picked', 'release.shipped')
+    GROUP BY source, key
+    HAVING min(sent_at_us) FILTER (WHERE handled_at_us IS NULL)
+        < coalesce(min(handled_at_us) FILTER (WHERE status BETWEEN 200 AND 299), max(sent_at_us) + 1)
+)
 SELECT node, min(from_us) AS from_us, max(to_us) AS to_us
 FROM (
     SELECT *, sum(starts) OVER (PARTITION BY node ORDER BY from_us, to_us ROWS UNBOUNDED PRECEDING) AS island
     FROM (
         SELECT
-            f.subject AS node,
-            f.value AS from_us,
-            f.value_to AS to_us,
-            (f.value > coalesce(max(f.value_to) OVER earlier + 2 * n.freshness_us, -1))::INTEGER AS starts
-        FROM facts AS f
-        JOIN freshness AS n ON n.node = f.subject
-        WHERE f.fact = 'freshness_stretch_us'
+            b.node, b.from_us, b.to_us,
+            (b.from_us > coalesce(max(b.to_us) OVER earlier + 2 * n.freshness_us, -1))::INTEGER AS starts
+        FROM blocked AS b
+        JOIN freshness AS n ON n.node = b.node
         WINDOW earlier AS (
-            PARTITION BY f.subject ORDER BY f.value, f.value_to ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            PARTITION BY b.node ORDER BY b.from_us, b.to_us ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         )
     )
 )

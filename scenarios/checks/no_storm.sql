@@ -88,7 +88,10 @@ pieces AS (
             PARTITION BY target, lane, correlation_id ORDER BY sent_at_us, seq ROWS UNBOUNDED PRECEDING
         ) AS begun_us
     FROM (
-        SELECT s.*, s.lane <> '' OR coalesce(s.sent_at_us - b.completed_at_us > 10_000, TRUE) AS begins
+        SELECT
+            s.*,
+            s.lane <> ''
+                OR coalesce(s.sent_at_us - b.completed_at_us > 10_000 * (SELECT speed FROM pace), TRUE) AS begins
         FROM sends AS s
         ASOF LEFT JOIN (
             SELECT target, lane, correlation_id, completed_at_us FROM sends
@@ -124,7 +127,7 @@ impatient AS (
         AND NOT EXISTS (
             SELECT 1 FROM renewals AS r
             WHERE r.target = p.target AND r.sent_at_us <= t.told_us AND r.completed_at_us >= t.told_us
-                AND p.sent_at_us - r.completed_at_us BETWEEN 0 AND 10_000
+                AND p.sent_at_us - r.completed_at_us BETWEEN 0 AND 10_000 * (SELECT speed FROM pace)
         )
         AND NOT EXISTS (SELECT 1 FROM restarts AS r WHERE r.from_us <= p.sent_at_us AND r.to_us >= t.told_us)
 ),

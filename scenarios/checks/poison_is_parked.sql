@@ -108,7 +108,11 @@ company AS (
     SELECT
         w.target, w.message, w.correlation_id, w.cause_us, w.sent_us, any_value(w.key) AS key, w.poison,
         count(*) FILTER (WHERE x.correlation_id = w.poison_correlation_id) AS poison_calls,
-        count(*) FILTER (WHERE x.correlation_id <> w.poison_correlation_id) AS other_calls,
+        -- a look whether it has arrived already comes right before the message itself
+        count(*) FILTER (
+            WHERE x.correlation_id <> w.poison_correlation_id
+                AND NOT (x.correlation_id = w.correlation_id AND x.key IS NULL)
+        ) AS other_calls,
         count(*) FILTER (WHERE x.retry_after_s > 0 OR x.status = 429) AS pleas
     FROM waited AS w
     JOIN calls AS x ON x.target = w.target AND x.sent_at_us > w.cause_us AND x.sent_at_us < w.sent_us

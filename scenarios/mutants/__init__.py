@@ -44,6 +44,7 @@ from scenarios.mutants.reserving import (
     ReservesWhatItSaw,
 )
 from scenarios.mutants.sending import MarksBeforeSending, NoFence, OutboxInMemory, SendsInTurn, SendsLate
+from scenarios.mutants.telling import EventsInMemory, TellsOnce
 
 __all__ = ["MUTANTS", "Mutant"]
 
@@ -70,14 +71,6 @@ def _on_webhooks(
     )  # fmt: skip
 
 
-def _stale_snapshots(since: str, length: str) -> tuple[Mapping[str, Any], ...]:
-    """Each warehouse's stock is read as of the beginning of the window."""
-    window = {"from": since, "for": length}
-    return tuple(
-        {"id": f"own-stale-{node}", "kind": "stale_snapshot", "host": node, "window": window} for node in _WAREHOUSES
-    )
-
-
 def _pauses() -> tuple[Mapping[str, Any], ...]:
     """The integration stands still for longer than its lease of two minutes, four times while releases go out."""
     return tuple(
@@ -93,9 +86,6 @@ _RESTART: Mapping[str, Any] = {"id": "own-restart", "kind": "crash", "host": "in
                                "window": {"from": "100m", "for": "20s"}}  # fmt: skip
 _SLOW_AND_CARELESS = "{profile: careless, settings: {writes: {median: 1500ms, sigma: 0.2, at_most: 3s}}}"
 _BUSY_HOUR = "{skus: 3, orders_share: 0.9, from: 1h, for: 1s, cover: 3.0}"
-_MANY_COUNTS = {"demand.adjustments_per_day": "200"}
-# Warehouses that answer for their stock from a report of last night.
-_OLD_REPORTS = {f"cast.{node}.settings.stock_report_every": "12h" for node in _WAREHOUSES}
 
 _ALL = (
     Mutant(
@@ -184,9 +174,7 @@ _ALL = (
         ("duplicate", "restart"),
         ("availability_agrees", "at_most_once", "nothing_lost"),
         lambda: Parts(inbox=InboxInMemory),
-        # A true snapshot at each restart would cover for the memory that was lost.
-        overrides={**_MANY_COUNTS, **_OLD_REPORTS},
-        faults=(_CRASHES, *_on_webhooks("duplicate", share=0.5, delay="2m")),
+        aids=(_CRASHES, *_on_webhooks("duplicate", share=0.5, delay="2m")),
     ),
     Mutant(
         "dedupe-too-short",
@@ -262,9 +250,7 @@ _ALL = (
         ("snapshot racing changes", "restart"),
         ("availability_agrees", "no_oversell"),
         lambda: Parts(inventory=SnapshotWins),
-        # Read once, as it starts again in the middle of the window, and not put right by another snapshot.
-        overrides=_MANY_COUNTS,
-        faults=(*_stale_snapshots("40m", "70m"), _RESTART),
+        aids=(_RESTART,),
     ),
     Mutant(
         "case-as-each",
@@ -294,8 +280,7 @@ _ALL = (
         ("garbled body",),
         ("poison_is_parked", "everything_ends"),
         lambda: Parts(dispatcher=SendsInTurn),
-        overrides={"demand.flash": "null"},  # what comes all at once is not behind anything
-        faults=(
+        aids=(
             {
                 "id": "own-garbled",
                 "kind": "garbled",
@@ -332,6 +317,21 @@ _ALL = (
         ("an order of several lines",),
         ("fail_means_never",),
         lambda: Parts(idempotency=RefusesTooLate),
+    ),
+    Mutant(
+        "tells-once",
+        "Takes an event for told when it was sent, and forgets it where the subscriber could not take it.",
+        ("a subscriber that fails",),
+        ("everyone_is_told",),
+        lambda: Parts(delivery=TellsOnce),
+    ),
+    Mutant(
+        "events-in-memory",
+        "Keeps what subscribers are still to be told in memory only, so that nobody tells it after a restart.",
+        ("a subscriber that is down", "restart"),
+        ("everyone_is_told",),
+        lambda: Parts(outbox=EventsInMemory),
+        aids=(_RESTART,),
     ),
     Mutant(
         "refuse-everything",

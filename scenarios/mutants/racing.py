@@ -1,8 +1,8 @@
 """Races that a database hides which has one writer at a time, as virtual time has.
 
 Each is a step in two statements of one transaction. On SQLite nothing can come between them; at READ COMMITTED on
-PostgreSQL another transaction can. So they are no part of the kill matrix, but are played in real time: a live process
-takes its parts from the environment, `PEAKPROOF_PARTS=scenarios.mutants.racing:checks_then_takes`.
+PostgreSQL another transaction can. So they are no part of the kill matrix, but are played in real time:
+`peakproof load SCENARIO --mutant lost-update` has each process of the integration take its parts from here.
 """
 
 from sqlalchemy import bindparam, select, update
@@ -59,8 +59,8 @@ def writes_what_it_read() -> Parts:
 
 
 _NEEDS = ("PostgreSQL", "two orders for one article at the same moment")
-RACES = {
-    "checks_then_takes": Mutant(
+_ALL = (
+    Mutant(
         "check-then-act-inside",
         "Checks the stock and reserves it in two statements of one transaction.",
         _NEEDS,
@@ -68,7 +68,7 @@ RACES = {
         checks_then_takes,
         shows_with_one_order=False,
     ),
-    "writes_what_it_read": Mutant(
+    Mutant(
         "lost-update",
         "Reads the counter of what is reserved and writes it back with its own share added.",
         _NEEDS,
@@ -76,5 +76,10 @@ RACES = {
         writes_what_it_read,
         shows_with_one_order=False,
     ),
-}
-"""By the name of the function that makes its parts."""
+)
+RACES = {mutant.name: mutant for mutant in _ALL}
+
+
+def place_of(race: Mutant) -> str:
+    """`module:name` of what makes its parts, as a live process takes it from the environment."""
+    return f"{race.parts.__module__}:{race.parts.__qualname__}"

@@ -18,7 +18,8 @@ FAULTS = (
 
 
 def deployed() -> Scenario:
-    return Scenario.from_plain({**load(str(SMALL)).plain(), "faults": FAULTS, "expects": ["fault:deployed"]})
+    played = {"faults": FAULTS, "expects": ["fault:deployed"], "subscribers": {"shop": {"fails": 0.2}}}
+    return Scenario.from_plain({**load(str(SMALL)).plain(), **played})
 
 
 _RELEASED = """

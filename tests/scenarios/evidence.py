@@ -184,6 +184,19 @@ class Evidence:
             | columns,
         )
 
+    def subscriber(self, name: str, *types: str, since: float | None = 0) -> None:
+        """Somebody who is to be told; `since` None: never subscribed."""
+        for kind in types:
+            self.fact("subscriber", subject=name, text=kind, value=None if since is None else at(since))
+
+    def take(self, name: str, event: str, reference: str, seconds: float, version: int = 1, **columns: Any) -> None:
+        """A subscriber takes an event of an order, signed, unless told otherwise."""
+        self.book(
+            name, columns.pop("kind", "event_taken"), reference, seconds,
+            **{"business_key": f"evt-{event}-{reference}", "status": event, "order_id": f"ord-{reference}",
+               "order_version": version, "reason": ""} | columns,
+        )  # fmt: skip
+
     def book(self, partner: str, kind: str, reference: str, seconds: float, **columns: Any) -> None:
         named = {"customer_id": "C1", "order_reference": reference, "correlation_id": f"trace-{reference}"}
         self.row("ledger", partner=partner, kind=kind, at_us=at(seconds), **((named if reference else {}) | columns))

@@ -53,9 +53,13 @@ def test_order_wait_ms_counts_from_when_an_order_was_meant_to_be_sent(tmp_path: 
 def test_protocol_metrics_tell_seconds_of_the_wall(tmp_path: Path) -> None:
     evidence = Evidence(tmp_path)
     evidence.order("A", [LINE], 100, took=60)
+    evidence.erp("order_booked", "A", 280)
+    exchange(evidence, "wms-east", "integration", 300, 330, event_type="inventory.changed")
     evidence.fact("protocol_second_us", value=60_000_000)
     assert evidence.measure("order_ack_ms").values["max"] == 1_000.0
     assert evidence.measure("order_wait_ms").values["max"] == 1_000.0
+    assert evidence.measure("order_to_booking_s").values["max"] == 2.0
+    assert evidence.measure("inventory_sync_lag_s").values["max"] == 0.5
 
 
 def test_order_cycle_hours_ends_with_the_last_shipment(tmp_path: Path) -> None:
@@ -99,16 +103,25 @@ def test_on_time_shipment_judges_orders_before_the_cut_off(tmp_path: Path) -> No
     assert (values["count"], values["rate"]) == (2.0, 0.5)
 
 
-def test_inventory_sync_lag_s_by_webhook_and_by_poll(tmp_path: Path) -> None:
-    evidence = Evidence(tmp_path, nodes=("wms-east", "threepl"))
+def test_inventory_sync_lag_s_counts_from_the_first_attempt_to_tell(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
     told = {"event_type": "inventory.changed", "key": "w1"}
     exchange(evidence, "wms-east", "integration", 100, 101, status=503, **told)
     exchange(evidence, "wms-east", "integration", 105, 106, **told)
+    exchange(evidence, "wms-west", "integration", 105, 106, status=503, event_type="inventory.changed", key="w2")
+    groups = evidence.measure("inventory_sync_lag_s").groups
+    assert {group: values["max"] for group, values in groups.items()} == {"wms-east": 6.0}
+
+
+def test_inventory_poll_lag_s_ends_with_the_next_answer(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path, nodes=("wms-east", "threepl"))
     evidence.move("receipt", "S1", 5, 200, node="threepl")
+    evidence.move("receipt", "S1", 5, 200, node="wms-east")
     exchange(evidence, "integration", "threepl", 190, 191, method="GET", route="/stock", status=200)
     exchange(evidence, "integration", "threepl", 230, 232, method="GET", route="/stock", status=200)
-    groups = evidence.measure("inventory_sync_lag_s").groups
-    assert {group: values["max"] for group, values in groups.items()} == {"threepl": 32.0, "wms-east": 6.0}
+    exchange(evidence, "integration", "wms-east", 230, 232, method="GET", route="/stock", status=200)
+    groups = evidence.measure("inventory_poll_lag_s").groups
+    assert {group: values["max"] for group, values in groups.items()} == {"threepl": 32.0}
 
 
 def test_shipment_event_lag_s_by_webhook_and_by_poll(tmp_path: Path) -> None:
@@ -135,6 +148,21 @@ def test_invoice_availability_s(tmp_path: Path) -> None:
     evidence.order("A", [LINE], 50)
     evidence.chain("A", LINE, 100)
     assert evidence.measure("invoice_availability_s").groups["wms-east"]["max"] == 2.0
+
+
+def test_invoice_availability_s_counts_from_the_news_of_the_shipment(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path, nodes=("wms-east", "threepl"))
+    for reference, node in (("A", "wms-east"), ("B", "threepl")):
+        evidence.order(reference, [LINE], 50)
+        evidence.ship(reference, LINE, 100, node=node)
+        evidence.erp("invoiced", reference, 120, LINE, shipment_id=f"rel-{reference}.S")
+    told = {"event_type": "release.shipped", "correlation_id": "trace-A"}
+    exchange(evidence, "wms-east", "integration", 101, 102, status=503, **told)
+    exchange(evidence, "wms-east", "integration", 110, 111, **told)
+    exchange(evidence, "integration", "threepl", 104, 105, method="GET", route="/fulfillment-orders", status=429)
+    exchange(evidence, "integration", "threepl", 114, 115, method="GET", route="/fulfillment-orders", status=200)
+    groups = evidence.measure("invoice_availability_s").groups
+    assert {group: values["max"] for group, values in groups.items()} == {"threepl": 5.0, "wms-east": 19.0}
 
 
 def test_duplicate_rejection_rate_counts_a_second_order_as_not_rejected(tmp_path: Path) -> None:

@@ -68,8 +68,7 @@ def test_what_cannot_be_read_is_shown(metric: str, expression: str, message: str
 def test_there_are_at_least_the_metrics_that_are_promised() -> None:
     assert set(known_metrics()) == {
         "backorder_update_s", "calls_per_order", "dead_letters", "duplicate_rejection_rate", "fill_rate",
-        "inventory_sync_lag_s", "invoice_availability_s", "on_time_shipment", "order_ack_ms", "order_cycle_hours",
-        "order_wait_ms",
-        "order_to_booking_s", "orders_awaiting_erp", "peak_throughput_per_hour", "price_validation_failures",
-        "queue_depth", "recovery_time_s", "shipment_event_lag_s",
+        "inventory_poll_lag_s", "inventory_sync_lag_s", "invoice_availability_s", "on_time_shipment", "order_ack_ms",
+        "order_cycle_hours", "order_to_booking_s", "order_wait_ms", "orders_awaiting_erp", "peak_throughput_per_hour",
+        "price_validation_failures", "queue_depth", "recovery_time_s", "shipment_event_lag_s",
     }  # fmt: skip

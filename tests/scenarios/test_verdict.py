@@ -34,6 +34,8 @@ def clean(directory: Path) -> Evidence:
     evidence.contract("S1")
     evidence.limits()
     evidence.call("A", 110)
+    evidence.subscriber("shop", "order.accepted")
+    evidence.take("shop", "order.accepted", "A", 101)
     return evidence
 
 
@@ -181,12 +183,12 @@ def test_names_that_do_not_exist_are_refused_before_judging(tmp_path: Path) -> N
 
 def test_every_file_has_a_readable_header() -> None:
     checks = {check.name: check for check in list_checks()}
-    assert len(checks) == 16
+    assert len(checks) == 17
     assert [name for name, check in checks.items() if check.judges == "simulators"] == ["stock_conserved"]
     assert [name for name, check in checks.items() if check.needs_quiet] == [
         "availability_agrees", "ledgers_agree",
     ]  # fmt: skip
-    assert [name for name, check in checks.items() if check.needs_rest] == ["nothing_lost"]
+    assert [name for name, check in checks.items() if check.needs_rest] == ["everyone_is_told", "nothing_lost"]
     assert {metric.clock for metric in list_metrics()} == {"protocol", "business", "count"}
 
 

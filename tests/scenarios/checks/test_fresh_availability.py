@@ -1,10 +1,11 @@
 """fresh_availability: an answer against the largest true availability within F before it. F is ten seconds here."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.scenarios.evidence import Evidence, told
+from tests.scenarios.evidence import Evidence, at, told
 
 LINE = (1, "S1", 4)
 
@@ -108,3 +109,28 @@ def test_what_is_read_back_at_the_end_is_judged_too(tmp_path: Path) -> None:
     evidence = stocked(tmp_path)
     evidence.published("S1", 7)
     assert told(evidence.check("fresh_availability"), "reader", "badness") == [("final read", 1)]
+
+
+@pytest.mark.parametrize(
+    ("first", "outcome"),
+    [
+        ({"outcome": "refused"}, "holds"),
+        ({"outcome": "answered", "status": 500, "handled_at_us": at(200.2)}, "violated"),
+    ],
+    ids=["nobody was there", "the integration refused"],
+)
+def test_a_loss_that_was_told_to_nobody_may_be_unknown_until_it_is_told_again(
+    tmp_path: Path, first: dict[str, Any], outcome: str
+) -> None:
+    evidence = stocked(tmp_path)
+    evidence.move("adjustment", "S1", -3, 200)
+    told_of = {
+        "source": "wms-east", "target": "integration", "event_type": "inventory.changed", "key": "wms-east-1", "copy": 0
+    }  # fmt: skip
+    evidence.row("exchanges", **told_of, attempt=1, sent_at_us=at(200.1), completed_at_us=at(200.3), **first)
+    again = {"handled_at_us": at(900.1), "completed_at_us": at(900.2), "status": 204, "outcome": "answered"}
+    evidence.row("exchanges", **told_of, attempt=2, sent_at_us=at(900), **again)
+    look(evidence, 800, 6)
+    assert evidence.check("fresh_availability").outcome == outcome
+    look(evidence, 911, 6)
+    assert evidence.check("fresh_availability").outcome == "violated"

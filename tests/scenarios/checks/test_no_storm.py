@@ -97,6 +97,19 @@ def test_what_was_under_way_goes_on(tmp_path: Path) -> None:
     assert told(evidence.check("no_storm"), "kind", "key") == [("told_to_wait", None)]
 
 
+def test_what_follows_at_once_follows_so_by_the_clock_of_calls(tmp_path: Path) -> None:
+    evidence = calling(tmp_path)
+    evidence.fact("protocol_second_us", value=300_000_000)
+    look_up: dict[str, Any] = {"method": "GET", "key": None, "path": "/sales-orders?x", "status": 200}
+    evidence.call("B", 0, took=5, **look_up)
+    evidence.call("A", 1, **TURNED_AWAY)
+    evidence.call("B", 8)
+    assert evidence.check("no_storm").outcome == "holds"
+    evidence.call("C", 1.5, took=5, **look_up)
+    evidence.call("C", 9.6)
+    assert told(evidence.check("no_storm"), "kind", "at_us") == [("told_to_wait", at(1.5)), ("told_to_wait", at(9.6))]
+
+
 def test_two_parcels_of_one_order_are_two_pieces_of_work(tmp_path: Path) -> None:
     evidence = calling(tmp_path)
     look_up: dict[str, Any] = {"method": "GET", "key": None, "path": "/sales-orders?x", "status": 200}

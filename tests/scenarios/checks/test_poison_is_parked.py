@@ -52,6 +52,13 @@ def test_longer_than_the_bound_is_found(tmp_path: Path, sent: float, outcome: st
         assert found == [("held_up", "B", "erp", "sales_order", "book-P", 3, 301_000_000, at(500))]
 
 
+def test_a_look_right_before_it_shows_no_way_past_the_poison(tmp_path: Path) -> None:
+    evidence = poisoned(tmp_path, 501)
+    evidence.call("B", 500.5, method="GET", key=None, status=200)
+    found = told(evidence.check("poison_is_parked"), "kind", "order_reference", "badness")
+    assert found == [("held_up", "B", 301_000_000)]
+
+
 def test_an_order_that_was_never_sent_is_found(tmp_path: Path) -> None:
     found = told(poisoned(tmp_path, None).check("poison_is_parked"), "kind", "order_reference", "badness")
     assert found == [("held_up", "B", 801_000_000)]
