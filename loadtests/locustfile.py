@@ -1,117 +1,180 @@
-"""Started by `peakproof load`, in every process of the crowd: the plan's events, each at its time."""
+"""Started by `peakproof load` and `peakproof load-worker`, in every process of the crowd, with Locust's own options.
+
+A process that is told of a directory is the lead, and its own worker too when Locust has it run alone.
+"""
 
 import json
 import os
+import signal
+import socket
+import sys
+import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import gevent
 import orjson
+from flask import Response
 from locust import LoadTestShape, User, events, task
 from locust.env import Environment
-from locust.runners import LocalRunner, WorkerRunner
+from locust.runners import STATE_INIT, STATE_MISSING, LocalRunner, MasterRunner, WorkerRunner
+from locust.web import WebUI
 
-from loadtests import adapters
-from loadtests.outside import Outside
-from loadtests.plan import PLAN, TOKENS, Plan
-from loadtests.shapes import shaped
-from scenarios.crowd import Crowd
-from scenarios.demand import Demand
-from scenarios.events import CancelEvent, Event, OrderEvent
-from scenarios.spec import Scenario
-from simulators.kernel.chance import Chance
-from simulators.kernel.evidence import EvidenceWriter
+from loadtests import cipher
+from loadtests.lead import TALK, Lead, Message
+from loadtests.member import BROKEN, REFUSED, Member
+from loadtests.plan import BEGIN_FILE, DIRECTORY, PLAN_FILE, SECRET, TOKENS, Pace, Plan
 
-ENDED = "crowd-ended"
-FLUSH_EVERY_S = 1.0
 LOOK_EVERY_S = 0.2
+LOOKS_TO_REMIND = 10
+LET_IN_WITHIN_S = 30.0
+VERSION = version("peakproof")
+NAME = f"{socket.gethostname()}:{os.getpid()}"
 
-plan = Plan.read(Path(os.environ[PLAN]))
+_lead: Lead | None = None
+_member: Member | None = None
 
 
 class Load(LoadTestShape):
-    """Locust's part in an open model: one user per process, who works the schedule off, until all of them have.
+    """Locust's part in an open model: a nominal user per worker, from when all are ready until all are done.
 
     How many orders are under way is no matter of users: every arrival comes at its time, whatever became of others.
     """
 
-    ended = 0
-
     def tick(self) -> tuple[int, float] | None:
-        """So many users, begun at so many per second; None ends the test."""
-        return None if Load.ended >= plan.crowds else (plan.crowds, float(plan.crowds))
+        """So many users, begun at so many per second; None ends the test. Waits until business may begin."""
+        assert _lead is not None, "workers have no shape"
+        while not _lead.may_begin and not _lead.is_over:
+            gevent.sleep(LOOK_EVERY_S)
+        return None if _lead.is_over else (_lead.crowds, float(_lead.crowds))
 
 
 class Arrivals(User):
-    """The schedule of this process: begins every call of its part of the demand at its time."""
+    """Stands for the schedule of its process, which begins every call of its part of the demand at its time."""
 
     @task
-    def work_off(self) -> None:
-        """Once; then idle until the test ends."""
-        play(self.environment)
-        gevent.sleep(86_400)
+    def stand(self) -> None:
+        """Nothing: what is to be sent does not wait for users."""
+        gevent.sleep(1.0)
 
 
-def mine(event: Event, index: int) -> bool:
-    """Whether an event is this process's: an order and its cancels are one's, and so is a node."""
-    if isinstance(event, OrderEvent | CancelEvent):
-        whose = f"{event.customer_id}/{event.order_reference}"
+def _lead_in(directory: Path, runner: MasterRunner | LocalRunner) -> Lead:
+    def tell(client: str, message: Message) -> None:
+        if _member is not None:
+            _member.hear(message)
+        else:
+            runner.send_message(TALK, dict(message), client_id=client)
+
+    plan = Plan.from_json((directory / PLAN_FILE).read_bytes())
+    return Lead(plan, json.loads(os.environ[TOKENS]), VERSION, directory, tell)
+
+
+def _look_for_ever(lead: Lead, directory: Path, runner: MasterRunner | LocalRunner) -> None:
+    looks = 0
+    while not lead.is_over:
+        gevent.sleep(LOOK_EVERY_S)
+        looks += 1
+        if looks % LOOKS_TO_REMIND == 0:
+            lead.remind()
+        file = directory / BEGIN_FILE
+        if not lead.may_begin and file.exists():
+            lead.set_pace(Pace(**orjson.loads(file.read_bytes())))
+        if isinstance(runner, MasterRunner):
+            lead.look_after([client.id for client in runner.clients.all if client.state != STATE_MISSING])
+
+
+def _listen_as_lead(environment: Environment, runner: MasterRunner | LocalRunner, directory: Path) -> None:
+    global _lead, _member  # noqa: PLW0603 - Locust's shape and events have no other way to them
+    lead = _lead = _lead_in(directory, runner)
+    if isinstance(runner, LocalRunner):
+        member = Member(environment, NAME, VERSION, lambda message: lead.hear(NAME, message), lambda _: None)
+        _member = member
+        member.join()
     else:
-        whose = event.node
-    return crc32(whose.encode()) % plan.crowds == index
+        runner.register_message(TALK, lambda msg, **_: lead.hear(msg.node_id, msg.data))
+    hooks: Any = environment.events
+    hooks.spawning_complete.add_listener(lambda **_: lead.begin())
+    hooks.quitting.add_listener(lambda **_: lead.close())
+    # Locust's own handler comes too late: not until a test that begins by itself is over
+    gevent.signal_handler(signal.SIGTERM, runner.quit)
+    gevent.spawn(_look_for_ever, lead, directory, runner)
 
 
-def part_of(demand: Demand, index: int) -> tuple[Event, ...]:
-    """What of the demand this process brings."""
-    return tuple(event for event in demand.all_events if mine(event, index))
+def _listen_as_worker(environment: Environment, runner: WorkerRunner) -> None:
+    global _member  # noqa: PLW0603 - see above
+    heard_at_s = time.monotonic()
+    is_quitting = False
+
+    def leave(code: int) -> None:
+        environment.process_exit_code = code
+        if not is_quitting:
+            gevent.spawn(runner.quit)
+
+    def alive(**_: Any) -> None:
+        nonlocal heard_at_s
+        heard_at_s = time.monotonic()
+
+    def quitting(**_: Any) -> None:
+        nonlocal is_quitting
+        is_quitting = True
+        if time.monotonic() - heard_at_s > cipher.MASTER_MISSING_AFTER_S / 2:
+            member.end(BROKEN, f"nothing was heard of the master for {cipher.MASTER_MISSING_AFTER_S} s")
+        member.end(BROKEN, "the run was ended before this worker's part was done")
+        environment.process_exit_code = member.code
+
+    member = _member = Member(
+        environment, NAME, VERSION, lambda message: runner.send_message(TALK, dict(message)), leave
+    )
+    runner.register_message(TALK, lambda msg, **_: member.hear(msg.data))
+    hooks: Any = environment.events
+    hooks.heartbeat_received.add_listener(alive)
+    hooks.quitting.add_listener(quitting)
+    member.join()
 
 
-def play(environment: Environment) -> None:
-    """Bring this process's part of the demand, and say so when every client has its answer."""
+def _keep_page_fresh(runner: MasterRunner | LocalRunner, web_ui: WebUI) -> None:
+    """Locust's page does not notice a test that it has not begun: until then, have browsers look again."""
+
+    def look_again(response: Response) -> Response:
+        if runner.state == STATE_INIT:
+            response.headers["Refresh"] = "2"
+        return response
+
+    assert web_ui.app is not None
+    web_ui.app.after_request(look_again)
+
+
+def _listen(environment: Environment, web_ui: WebUI | None, **_: Any) -> None:
     runner = environment.runner
-    assert isinstance(runner, WorkerRunner | LocalRunner)
-    index = runner.worker_index
-    scenario = Scenario.from_plain(plan.scenario)
-    whole = shaped(Demand.load(scenario, plan.seed), plan.shape)
-    demand = Demand(**{**vars(whole), "all_events": part_of(whole, index)})
-    tokens = json.loads(os.environ[TOKENS])
-    directory = Path(plan.directory) / f"crowd-{index}"
-    clients = scenario.demand.clients
-    faults = scenario.fault_plan(demand.starts_at_us, demand.ends_at_us)
-    with EvidenceWriter(directory) as evidence:
-        outside = Outside(
-            environment, plan.pace, Chance(plan.seed), evidence, plan.urls, adapters.load(plan.adapter), faults,
-            clients.timeout_us,
-        )  # fmt: skip
-        crowd = Crowd(outside, demand, clients, tokens["channels"], tokens["clerks"])
-        crowd.start()
-        flushed = gevent.spawn(_flush_for_ever, evidence, crowd, directory)
-        while not crowd.finished:
-            gevent.sleep(LOOK_EVERY_S)
-        flushed.kill()
-    _leave_counts(crowd, directory)
-    runner.send_message(ENDED, {"index": index})
+    directory = os.environ.get(DIRECTORY)
+    if isinstance(runner, WorkerRunner):
+        _listen_as_worker(environment, runner)
+    elif directory is not None:
+        assert isinstance(runner, MasterRunner | LocalRunner)
+        _listen_as_lead(environment, runner, Path(directory))
+        if web_ui is not None:
+            _keep_page_fresh(runner, web_ui)
 
 
-def _flush_for_ever(evidence: EvidenceWriter, crowd: Crowd, directory: Path) -> None:
-    while True:
-        gevent.sleep(FLUSH_EVERY_S)
-        evidence.flush()
-        _leave_counts(crowd, directory)
+def _give_up() -> None:
+    """Locust itself would knock for five minutes, and not say why nobody opens."""
+    if _member is None or not _member.was_heard:
+        sys.stderr.write(
+            f"peakproof: the master did not let this worker in within {LET_IN_WITHIN_S:g} s: {SECRET} is another there,"
+            " or something else listens at that address\n"
+        )
+        sys.stderr.flush()
+        os._exit(REFUSED)
 
 
-def _leave_counts(crowd: Crowd, directory: Path) -> None:
-    (directory / "counts.json").write_bytes(orjson.dumps(dict(crowd.counts)))
+def _prepare_sockets() -> None:
+    cipher.be_patient()
+    if SECRET in os.environ:
+        cipher.lock(os.environ[SECRET])
+    if DIRECTORY not in os.environ:
+        gevent.spawn_later(LET_IN_WITHIN_S, _give_up)
 
 
-def _listen(environment: Environment, **_: Any) -> None:
-    def ended(**_: Any) -> None:
-        Load.ended += 1
-
-    runner = environment.runner
-    if runner is not None and not isinstance(runner, WorkerRunner):
-        runner.register_message(ENDED, ended)
-
-
+_prepare_sockets()
 events.init.add_listener(_listen)  # type: ignore[no-untyped-call]

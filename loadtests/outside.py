@@ -5,7 +5,7 @@ a caller can: EDGE_KINDS. Counts (`nth`, `every`, `limit`) are those of this pro
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import gevent
@@ -17,20 +17,25 @@ from loadtests.plan import EDGE_KINDS, Pace
 from loadtests.users import Caller, caller
 from scenarios.crowd import Letter
 from simulators.kernel.chance import Chance
-from simulators.kernel.evidence import EvidenceWriter
 from simulators.kernel.faults import Fault, Selector
 from simulators.kernel.tampering import Answer
 
 
+class Evidence(Protocol):
+    """Where rows of evidence go."""
+
+    def row(self, kind: str, /, **columns: Any) -> None: ...
+
+
 class Outside:
-    """See scenarios.crowd.Outside. `urls` per host; `index` tells this process from others of the crowd."""
+    """See scenarios.crowd.Outside. `urls` per host."""
 
     def __init__(
         self,
         environment: Environment,
         pace: Pace,
         chance: Chance,
-        evidence: EvidenceWriter,
+        evidence: Evidence,
         urls: Mapping[str, str],
         adapter: Adapter,
         faults: tuple[Fault, ...],
@@ -119,11 +124,11 @@ class Outside:
         if letter.due_at_us is not None:
             late_ms = self.pace.seconds(sent_at_us - letter.due_at_us) * 1e3
         url = self._urls[host].rstrip("/") + path
-        name = f"{letter.method} {_label(_path(letter.url))}"
+        name = _label(_path(letter.url))
         with user.client.request(
             method,
             url,
-            name=name,
+            name=name if foreign else f"{host} {name}",
             data=body or None,  # type: ignore[arg-type]  # bytes are sent as they are
             headers=dict(headers),
             catch_response=True,

@@ -18,8 +18,9 @@ from peakproof.checks import checks
 from peakproof.contracts import contracts
 from peakproof.explain import explain
 from peakproof.explore import explore
-from peakproof.live.errors import LiveError
+from peakproof.live.errors import LiveError, Undecided
 from peakproof.load import load
+from peakproof.load_worker import load_worker
 from peakproof.mutants import mutants
 from peakproof.replay import replay
 from peakproof.report import report
@@ -57,6 +58,7 @@ for _verb in (
     certify,
     serve,
     load,
+    load_worker,
 ):
     cli.add_command(_verb)
 
@@ -75,6 +77,9 @@ def execute(arguments: Sequence[str]) -> int:
     except _MENDABLE as error:
         click.echo(f"peakproof: {error}", err=True)
         return exits.USAGE
+    except Undecided as error:
+        click.echo(f"peakproof: inconclusive: {error}", err=True)
+        return exits.INCONCLUSIVE
     except (KeyboardInterrupt, click.Abort):
         click.echo("peakproof: interrupted", err=True)
         return exits.INTERRUPTED

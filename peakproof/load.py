@@ -1,18 +1,20 @@
 """`peakproof load`: play a scenario over real HTTP with Locust as the crowd, judge it, and write its reports."""
 
 import importlib.util
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from peakproof.console import say, stdout
+from peakproof.interrupts import interruptible
+from peakproof.live import limit
+from peakproof.live.crowd import Muster
 from peakproof.live.errors import LiveError
 from peakproof.live.recipe import Recipe
+from peakproof.load_worker import check_hosts, crowd_options, crowd_words, say_how_to_join
 from peakproof.run import (
     RUNS,
     claim,
@@ -26,8 +28,16 @@ from peakproof.run import (
 from peakproof.serve import PORT_BASE
 from reports import write_all
 from scenarios import thresholds
+from scenarios.errors import ScenarioError, nearest
+from scenarios.mutants import MUTANTS, Mutant
+from scenarios.mutants.racing import RACES
 from scenarios.runner import run_scenario
 from scenarios.spec import Scenario
+from scenarios.verdict import Verdict
+
+if TYPE_CHECKING:
+    from peakproof.live.play import Wanted
+    from peakproof.live.target import Size
 
 NEEDED = ("gevent", "locust", "granian", "psycopg", "urllib3")
 DATABASES = ("postgres", "sqlite")
@@ -39,7 +49,7 @@ SHAPES = ("peak", "soak", "ramp", "spike")
 @click.option(
     "--speed", type=float, default=60.0, show_default=True, help="Business seconds in a second of the wall's."
 )
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes of the crowd.")
+@crowd_options
 @click.option(
     "--shape", type=click.Choice(SHAPES), default="peak", show_default=True, help="How the orders are spread."
 )
@@ -60,8 +70,14 @@ SHAPES = ("peak", "soak", "ramp", "spike")
     show_default=True,
     help=f"Ports of the partners count from here, as {PORT_BASE} in serve; 0 takes free ones.",
 )
+@click.option("--mutant", metavar="NAME", help="Play the integration with this race put in: for who develops checks.")
 @click.option("--parity", is_flag=True, help="Play it in virtual time too, and tell what differs.")
-@click.option("--ui", is_flag=True, help="Show Locust's page on http://127.0.0.1:8089 meanwhile.")
+@click.option(
+    "--find-limit",
+    type=click.IntRange(1, 20),
+    metavar="RUNS",
+    help="Search the highest demand that keeps all limits, in at most so many runs.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Fixes demand and faults.  [default: the scenario's]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Directory of the run.")
@@ -69,7 +85,9 @@ SHAPES = ("peak", "soak", "ramp", "spike")
 def load(
     scenario: str,
     speed: float,
-    workers: int,
+    muster: Muster,
+    host: str,
+    public_host: str,
     shape: str,
     database: str,
     api_processes: int,
@@ -78,8 +96,9 @@ def load(
     adapter: str,
     start: str,
     port_base: int,
+    mutant: str | None,
     parity: bool,
-    ui: bool,
+    find_limit: int | None,
     seed: int | None,
     overrides: tuple[str, ...],
     out: Path | None,
@@ -91,10 +110,11 @@ def load(
     Protocol time (latency, time-outs, back-off) is the wall's; business time runs at --speed.
     """
     _check(speed, target, adapter, start, database)
-    if parity and (target or shape != "peak"):
+    check_hosts(muster, host, public_host)
+    if parity and (target or shape != "peak" or find_limit):
         raise click.UsageError("--parity compares the reference integration under the scenario's own demand")
     from loadtests.adapters import load as load_adapter  # noqa: PLC0415 - an extra
-    from peakproof.live.play import LoadRun, Wanted  # noqa: PLC0415 - an extra
+    from peakproof.live.play import Wanted  # noqa: PLC0415 - an extra
     from peakproof.live.target import Size  # noqa: PLC0415 - an extra
 
     console = Console(quiet=True) if quiet else stdout()
@@ -103,21 +123,58 @@ def load(
     _check_limits(loaded)
     size = Size(api_processes, 8, dispatchers)
     wanted = Wanted(
-        recipe, shape, workers, database, size, adapter, load_adapter(adapter), target, start, port_base, ui
-    )
+        recipe, shape, muster, database, size, adapter, load_adapter(adapter), target, start, port_base, host,
+        public_host, _race(mutant, target),
+    )  # fmt: skip
+    command = _command(scenario, overrides, seed, speed, shape, database, target, adapter, start)
+    command += [*crowd_words(muster, host, public_host), *_integration_words(size, mutant)]
+    if find_limit:
+        return _find_limit(console, wanted, out, command, find_limit)
     directory = claim((out or free_directory(RUNS, f"load-{loaded.name}")).resolve())
-    command = _command(scenario, overrides, seed, speed, workers, shape, database, target, adapter, start)
-    command += ["--parity"] if parity else []
     say(console, f"{loaded.name} in real time, {speed:g} times as fast: {loaded.summary}")
-    with leaving_a_partial_run(directory, command), progress_bar(console) as show, _interrupted_by_sigterm():
+    say_how_to_join(console, muster, public_host or host)
+    verdict = _played(console, wanted, directory, command + (["--parity"] if parity else []), parity)
+    show_run(console, directory)
+    return verdict.exit_code
+
+
+def _played(console: Console, wanted: "Wanted", directory: Path, command: list[str], parity: bool = False) -> Verdict:
+    """Play it into a directory, judge it, and write its reports there."""
+    from peakproof.live.play import LoadRun  # noqa: PLC0415 - an extra
+
+    with leaving_a_partial_run(directory, command), progress_bar(console) as show, interruptible():
         virtual = directory / "virtual" if parity else None
         if virtual is not None:
-            run_scenario(loaded, seed, virtual, show)
+            run_scenario(wanted.recipe.load(), wanted.recipe.seed, virtual, show)
         verdict = LoadRun(wanted, directory, show, virtual).play()
     note(directory, command)
     write_all(directory)
-    show_run(console, directory)
-    return verdict.exit_code
+    return verdict
+
+
+def _find_limit(console: Console, wanted: "Wanted", out: Path | None, command: list[str], most: int) -> int:
+    """Play it with more or less demand until the limit is known, and show every run's figures."""
+    scenario, speed = wanted.recipe.load(), wanted.recipe.speed
+    if scenario.demand.source == "file":
+        raise click.UsageError("--find-limit takes a multiple of the demand, and a file of orders is what it is")
+    if wanted.muster.expect_workers:
+        raise click.UsageError("--find-limit plays several runs, and workers from other machines join one")
+    parent = claim((out or free_directory(RUNS, f"limit-{scenario.name}")).resolve())
+    played: list[limit.Step] = []
+
+    def play(factor: float) -> limit.Step:
+        key, value = limit.demand_at(scenario, factor)
+        recipe = replace(wanted.recipe, overrides=(*wanted.recipe.overrides, (key, value)))
+        directory = claim(parent / f"run-{len(played) + 1}")
+        say(console, f"Run {len(played) + 1} of at most {most}: {factor:.3g} times the demand")
+        _played(console, replace(wanted, recipe=recipe), directory, [*command, "--set", f"{key}={value}"])
+        played.append(limit.measured(directory, factor, speed))
+        limit.write(parent, played)
+        return played[-1]
+
+    limit.search(play, most)
+    limit.show(console, parent, played)
+    return limit.exit_code_of(played)
 
 
 def _check(speed: float, target: str, adapter: str, start: str, database: str) -> None:
@@ -138,8 +195,8 @@ def _check(speed: float, target: str, adapter: str, start: str, database: str) -
 
 def _check_limits(loaded: Scenario) -> None:
     for entry in loaded.thresholds:
-        for limit in entry.limits:
-            thresholds.parse(entry.metric, limit)
+        for text in entry.limits:
+            thresholds.parse(entry.metric, text)
 
 
 def _command(
@@ -147,7 +204,6 @@ def _command(
     overrides: tuple[str, ...],
     seed: int | None,
     speed: float,
-    workers: int,
     shape: str,
     database: str,
     target: str,
@@ -155,7 +211,7 @@ def _command(
     start: str,
 ) -> list[str]:
     """The command line that plays this run again; a database's address may hold a password and is left out."""
-    words = ["peakproof", "load", scenario, "--speed", f"{speed:g}", "--workers", str(workers), "--shape", shape]
+    words = ["peakproof", "load", scenario, "--speed", f"{speed:g}", "--shape", shape]
     words += ["--database", database] if "://" not in database else []
     for option, value in (("--target", target), ("--adapter", adapter), ("--start", start)):
         words += [option, value] if value else []
@@ -163,15 +219,20 @@ def _command(
     return words + [word for override in overrides for word in ("--set", override)]
 
 
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does."""
+def _integration_words(size: "Size", mutant: str | None) -> list[str]:
+    """Options about the integration that are not those of everybody."""
+    words = ["--api-processes", str(size.api_processes)] if size.api_processes != 1 else []
+    words += ["--dispatchers", str(size.dispatchers)] if size.dispatchers != 1 else []
+    return words + (["--mutant", mutant] if mutant else [])
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _race(name: str | None, target: str) -> Mutant | None:
+    """The mutant of that name. ScenarioError for one that is none of those for real time."""
+    if name is None:
+        return None
+    if target:
+        raise click.UsageError("a mutant is a bug of the reference integration: give --mutant or --target, not both")
+    if name not in RACES:
+        others = "; `peakproof mutants` plays the others in virtual time" if name in MUTANTS else ""
+        raise ScenarioError(f"no race '{name}'{nearest(name, RACES)}{others}")
+    return RACES[name]

@@ -1,25 +1,36 @@
 """`peakproof serve`: every simulator on a port of its own, in real time."""
 
 import json
-import signal
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
 from peakproof import exits
 from peakproof.console import say, shown_path, stdout
+from peakproof.interrupts import interruptible, no_more_interrupts
 from peakproof.live.child import Simulators
 from peakproof.live.errors import LiveError
 from peakproof.live.order import Order, ports_from
 from peakproof.live.recipe import Recipe
-from peakproof.live.reference import Integration, check_port, free_port
+from peakproof.live.target import (
+    DATABASE,
+    Integration,
+    Size,
+    check_port,
+    clock_of_record,
+    database,
+    environment_of,
+    free_port,
+    integration,
+)
 from peakproof.run import RUNS, claim, free_directory, parse_overrides
 from scenarios.errors import nearest
 from scenarios.spec import HOSTS, PARTNERS
+from scenarios.stage import MONITOR
 
 ROLES = {"erp": ("erp",), "wms": ("wms-east", "wms-west"), "threepl": ("threepl",), "carrier": ("carrier",)}
 INTEGRATION = "integration"
@@ -66,33 +77,46 @@ def serve(
     url = f"http://{host}:{port}" if port else None
     directory = claim(out or free_directory(RUNS, f"serve-{loaded.name}"))
     ports = ports_from(port_base, [one for one in hosts if one != INTEGRATION])
-    with _interruptible(), _started(Order(recipe, host, ports, str(directory), url), directory) as simulators:
-        if not port:
+    with interruptible(), _started(Order(recipe, host, ports, str(directory), url), directory) as simulators:
+        if url is None:
             code = _serve(simulators, None, as_json)
         else:
-            with Integration(simulators.ready, host, port, directory, loaded.integration) as integration:
-                code = _serve(simulators, integration, as_json)
+            with _integrated(simulators, url, directory, loaded.integration) as made:
+                code = _serve(simulators, made, as_json)
     if not as_json:
         say(stdout(), f"Ended; the evidence is in {shown_path(directory)}")
     return exits.HOLDS if code == 0 else exits.BROKEN
 
 
-def _serve(simulators: Simulators, integration: Integration | None, as_json: bool) -> int:
+@contextmanager
+def _integrated(
+    simulators: Simulators, url: str, directory: Path, settings: Mapping[str, Any]
+) -> Iterator[Integration]:
+    """The integration beside them once it answers, on the database that the environment names or on one of its own."""
+    ready, size = simulators.ready, Size()
+    with database(os.environ.get(DATABASE) or "sqlite", directory) as database_url:
+        told = environment_of(ready, database_url, url, clock_of_record(ready), settings, size)
+        with integration(told, url, size, directory) as made:
+            made.wait_until_ready(ready["channels"][MONITOR], lambda: None, degraded=True)
+            yield made
+
+
+def _serve(simulators: Simulators, made: Integration | None, as_json: bool) -> int:
     """Tell what is served, and wait for the end: the exit code of simulators that ended by themselves, else 0."""
     ready = dict(simulators.ready)
-    if integration is not None:
-        ready["integration"] = integration.url
+    if made is not None:
+        ready["integration"] = made.url
     _tell(ready, as_json)
     try:
         while True:
             code = simulators.wait(LOOK_EVERY_S)
             if code is not None:
                 return code
-            if integration is not None:
-                integration.check()
+            ended = made.ended() if made is not None else None
+            if ended is not None:
+                raise RuntimeError(f"{ended.name} of the integration ended with code {ended.code}: {ended.said()}")
     except KeyboardInterrupt:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # it ends: whoever is impatient would only lose evidence
+        no_more_interrupts()
         return 0
 
 
@@ -128,21 +152,6 @@ def chosen_hosts(only: str | None) -> tuple[str, ...]:
             raise click.BadParameter(f"there is no simulator {word!r}{hint}", param_hint="--only")
         chosen += ROLES.get(word, (word,))
     return HOSTS if INTEGRATION in chosen else tuple(host for host in PARTNERS if host in chosen)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does: in good order."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _tell(ready: dict[str, Any], as_json: bool) -> None:

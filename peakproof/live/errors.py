@@ -1,12 +1,18 @@
-"""Errors of real-time runs, all of them the user's to mend.
+"""Errors of real-time runs.
 
-LiveError
+LiveError          the user can mend it
 └── PortTaken      another program listens where a simulator should
+
+Undecided          nothing is wrong with the target as far as anybody knows, but what was played can't be judged
 """
 
 
 class LiveError(Exception):
     """What is wrong and what to do about it, in a sentence."""
+
+
+class Undecided(Exception):
+    """Why, in a sentence."""
 
 
 class PortTaken(LiveError):

@@ -4,43 +4,44 @@ The phases are those of scenarios/runner.py, and so are the evidence and the ver
 `parts/` of the run directory; the runner merges that at the end, also when the run was interrupted.
 """
 
-import json
-import os
 import platform
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import urllib3
 
-import loadtests
 from contracts.evidence import COLUMNS
 from loadtests.adapters import Adapter, unobservable
-from loadtests.plan import EDGE_KINDS, PLAN, TOKENS, Pace, Plan
+from loadtests.plan import EDGE_KINDS, Pace, Plan
 from loadtests.shapes import shaped
 from peakproof.live.admin_client import Admin
 from peakproof.live.afflictions import Afflictions, not_played
 from peakproof.live.child import Simulators
-from peakproof.live.children import Child, python
+from peakproof.live.children import Child
 from peakproof.live.collected import Counter, merge, rows_of
+from peakproof.live.crowd import CrowdLost, Crowds, Muster, crowd
 from peakproof.live.errors import LiveError
 from peakproof.live.order import Order, ports_from
 from peakproof.live.parity import compare
 from peakproof.live.reading import Reader
 from peakproof.live.recipe import Recipe
-from peakproof.live.target import Integration, Size, database, environment_of, free_port, integration
+from peakproof.live.target import LOOPBACK, Size, clock_of_pace, database, environment_of, free_port, integration
 from peakproof.live.twin import Twin
-from scenarios.demand import Demand
+from scenarios.demand import Demand, files_of
 from scenarios.events import CancelEvent
 from scenarios.facts import Moments
 from scenarios.monitor import Placed
+from scenarios.mutants.mutant import Mutant
+from scenarios.mutants.racing import place_of
 from scenarios.runner import Progress, RunError, Watcher, write_run_file
 from scenarios.spec import PARTNERS, Scenario
 from scenarios.stage import MONITOR
@@ -58,11 +59,15 @@ VERSIONED = ("peakproof", "simpy", "flask", "sqlalchemy", "duckdb", "locust", "g
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be played. `target` is the URL of another order API, `start` the command that starts it."""
+    """What is to be played. `target` is the URL of another order API, `start` the command that starts it.
+
+    Partners and integration listen on `host`; workers of other machines call them by `public_host`, if it is another.
+    `mutant` is the deliberate bug that the reference integration is to have.
+    """
 
     recipe: Recipe
     shape: str
-    workers: int
+    muster: Muster
     database: str
     size: Size
     adapter_name: str
@@ -70,7 +75,9 @@ class Wanted:
     target: str = ""
     start: str = ""
     port_base: int = 0
-    ui: bool = False
+    host: str = LOOPBACK
+    public_host: str = ""
+    mutant: Mutant | None = None
 
 
 @dataclass
@@ -81,7 +88,7 @@ class _House:
     admin: Admin
     pace: Pace
     url: str
-    crowd: list[Child]
+    crowd: Crowds
     reader: Reader
     afflictions: Afflictions
     skew_us: int = 0
@@ -113,13 +120,16 @@ class LoadRun:
         self.left_out = not_played(self.scenario, EDGE_KINDS, self.wanted.target != "")
 
     def play(self) -> Verdict:
-        """All phases; the verdict. LiveError for what the user can mend. An interrupted run is merged, not judged."""
+        """All phases; the verdict. LiveError for what the user can mend, RunError when the run can't go on. A run that
+        was interrupted or can't go on is merged, not judged."""
         began = time.monotonic()
         self.parts.mkdir()
         try:
             with EvidenceWriter(self.parts / "runner") as own, ExitStack() as house:
                 twin = Twin.of(self.scenario, self.demand, self.seed, self.wanted.recipe.speed, own)
-                self._played(self._opened(house, own), twin, own)
+                opened = self._opened(house, own)
+                with _needing(opened.simulators):
+                    self._played(opened, twin, own)
         finally:
             record = self._merged(round(time.monotonic() - began, 3))
         self._tell("judge", 0.0)
@@ -142,66 +152,65 @@ class LoadRun:
         self._tell("prepare", 0.0)
         wanted = self.wanted
         scratch = Path(house.enter_context(tempfile.TemporaryDirectory(prefix="peakproof-load-")))
-        url = wanted.target or f"http://127.0.0.1:{free_port()}"
+        url = wanted.target or f"http://{wanted.host}:{free_port(wanted.host)}"
         database_url = "" if wanted.target else house.enter_context(database(wanted.database, scratch))
         slow = Recipe(wanted.recipe.scenario, wanted.recipe.overrides, self.seed, 1.0, LEAD_US)
         ports = ports_from(wanted.port_base, PARTNERS)
-        order = Order(slow, "127.0.0.1", ports, str(self.parts / "simulators"))
+        order = Order(slow, wanted.host, ports, str(self.parts / "simulators"))
         simulators = house.enter_context(Simulators(order))
         ready = simulators.ready
         admin = Admin(ready)
         admin.call("POST", "settings", {"integrationUrl": url})
-        target = self._target(house, ready, database_url, url)
+        crowds = house.enter_context(self._crowd(ready, url))
+        crowds.wait_until_ready(lambda: _check_simulators(simulators, 0.0))
+        target = self._target(house, ready, database_url, url, lambda: _check_simulators(simulators, 0.0))
         pace = target.pace
-        crowd = house.enter_context(self._crowd(ready, pace, url))
+        crowds.begin(pace)
         reader = Reader(url, wanted.adapter, ready["channels"][MONITOR], pace.now_us)
         house.callback(reader.close)
         plan = self.scenario.fault_plan(self.demand.starts_at_us, self.demand.ends_at_us)
         afflictions = Afflictions(plan, target.children, own, pace)
         self.pace = pace
-        return _House(simulators, admin, pace, url, crowd, reader, afflictions)
+        return _House(simulators, admin, pace, url, crowds, reader, afflictions)
 
-    def _target(self, house: ExitStack, ready: Mapping[str, Any], database_url: str, url: str) -> "_Target":
+    def _target(
+        self, house: ExitStack, ready: Mapping[str, Any], database_url: str, url: str, still: Callable[[], None]
+    ) -> "_Target":
         """Start the target with the clock that it is to go by, and wait until it is ready before that begins."""
         wanted, token = self.wanted, ready["channels"][MONITOR]
         for boot_s in BOOT_S:
             pace = Pace.beginning(self.demand.starts_at_us, boot_s, wanted.recipe.speed)
-            told = environment_of(ready, database_url, url, pace, self.scenario.integration, wanted.size)
+            told = environment_of(
+                ready,
+                database_url,
+                url,
+                clock_of_pace(pace),
+                self.scenario.integration,
+                wanted.size,
+                place_of(wanted.mutant) if wanted.mutant else "",
+            )
             with ExitStack() as attempt:
                 if wanted.target:
                     children = attempt.enter_context(_started(wanted.start, told, self.parts))
                     _wait_for_answer(url, children)
                 else:
-                    made: Integration = attempt.enter_context(integration(told, url, wanted.size, self.parts))
-                    made.wait_until_ready(token, _nothing)
+                    made = attempt.enter_context(integration(told, url, wanted.size, self.parts))
+                    made.wait_until_ready(token, still)
                     children = made.children
                 if pace.seconds_until(pace.business_us) > CROWD_STARTS_WITHIN_S or boot_s == BOOT_S[-1]:
                     house.enter_context(attempt.pop_all())
                     return _Target(pace, children)
         raise AssertionError("the last attempt returns")
 
-    @contextmanager
-    def _crowd(self, ready: Mapping[str, Any], pace: Pace, url: str) -> Iterator[list[Child]]:
+    def _crowd(self, ready: Mapping[str, Any], url: str) -> AbstractContextManager[Crowds]:
         wanted = self.wanted
-        hosts = {name: host["url"] for name, host in ready["hosts"].items()}
-        plan = Plan(
-            self.scenario.plain(), self.seed, wanted.shape, pace, {**hosts, "integration": url}, str(self.parts),
-            wanted.workers, wanted.adapter_name,
-        )  # fmt: skip
-        plan.write(self.parts / "plan.json")
+        urls = {name: _called_by(wanted.public_host, host["url"]) for name, host in ready["hosts"].items()}
+        urls["integration"] = wanted.target or _called_by(wanted.public_host, url)
+        plan = Plan(self.scenario.plain(), self.seed, wanted.shape, urls, wanted.muster.size, wanted.adapter_name)
+        plan = plan.with_files(files_of(self.scenario))
         clerks = {name: host["clerk_token"] for name, host in ready["hosts"].items() if host["clerk_token"]}
-        tokens = {"channels": ready["channels"], "clerks": clerks}
-        package = str(Path(loadtests.__file__).parents[1])
-        told = {**os.environ, PLAN: str(self.parts / "plan.json"), TOKENS: json.dumps(tokens)}
-        told["PYTHONPATH"] = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
-        children: list[Child] = []
-        try:
-            for place, command in enumerate(_locust(wanted, url, self.parts)):
-                children.append(Child("the crowd", command, told, self.parts / f"crowd-process-{place}.log"))
-            yield children
-        finally:
-            for child in children:
-                child.end(3.0)
+        channels = {name: token for name, token in ready["channels"].items() if name != MONITOR}
+        return crowd(wanted.muster, plan, {"channels": channels, "clerks": clerks}, url, self.parts)
 
     # Playing
 
@@ -217,6 +226,7 @@ class LoadRun:
         self._tell("read back", 0.0)
         reads = house.reader.read_back(placed, own)
         left_out = {f"fault:{name}" for name in self.left_out}
+        self.skew_us += round(house.crowd.standing.skew_us * house.pace.speed)
         twin.write(self.moments, reads, self.skew_us, left_out, unobservable(self.wanted.adapter))
         self.bounds = {"drain_bound_us": twin.drain_bound_us, "freshness_us": twin.freshness_us()}
         self.complete = True
@@ -225,18 +235,35 @@ class LoadRun:
         """Until every client has its answer, or the drain limit is met."""
         starts_at_us, ends_at_us = self.demand.starts_at_us, self.demand.ends_at_us
         limit_us = ends_at_us + self.scenario.drain_limit_us
-        leader = house.crowd[0]
-        while leader.code is None and house.pace.now_us() < limit_us:
+        while not self._is_over(house.crowd) and house.pace.now_us() < limit_us:
             now_us = house.pace.now_us()
             house.afflictions.strike(now_us)
             self._tell("load", min(1.0, max(0.0, (now_us - starts_at_us) / (ends_at_us - starts_at_us))))
             _wait(house)
-        if leader.code not in (None, 0):
-            raise RunError(f"the crowd ended with code {leader.code}: {leader.said()}")
         while house.pace.now_us() < ends_at_us:
             house.afflictions.strike(house.pace.now_us())
             _wait(house)
         return house.pace.now_us()
+
+    def _is_over(self, crowds: Crowds) -> bool:
+        """Whether every client has its answer. CrowdLost tells how many orders nobody knows anything of."""
+        try:
+            return crowds.is_over()
+        except CrowdLost as error:
+            orders = sum(1 for _ in self.demand.orders())
+            raise CrowdLost(
+                f"{error}; {self._not_begun():,} of {orders:,} orders had not begun, as far as evidence tells"
+            ) from error
+
+    def _not_begun(self) -> int:
+        """Orders of the demand of which no attempt is on record."""
+        begun = {
+            (row["customer_id"], row["order_reference"])
+            for directory in self.parts.glob("crowd-*/")
+            for row in rows_of(directory / "operations.ndjson")
+            if row["operation"] == "place_order"
+        }
+        return sum((order.customer_id, order.order_reference) not in begun for order in self.demand.orders())
 
     def _drain(
         self, house: _House, twin: Twin, placed: list[Placed], healed_at_us: int
@@ -297,7 +324,7 @@ class LoadRun:
             "seed": self.seed,
             "scenario": self.scenario.plain(),
             "app": wanted.target or None,
-            "mutant": None,
+            "mutant": wanted.mutant.name if wanted.mutant else None,
             "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
             "started_at_us": self.demand.starts_at_us,
             "load_ended_at_us": moments.loaded_at_us if moments else None,
@@ -310,7 +337,7 @@ class LoadRun:
             "evidence": evidence.summary(),
             "digest": evidence.digest(),
             "demand": {**self.demand.statement, "in_real_time": self._pace_told()},
-            "clients": self._counts(),
+            "clients": self._counts() | ({} if self.complete else {"orders_not_begun": self._not_begun()}),
             "bounds": self.bounds,
             "live": self._pace_told(),
             "verdict": None,
@@ -323,7 +350,7 @@ class LoadRun:
         return {
             "speed": wanted.recipe.speed,
             "shape": wanted.shape,
-            "crowd_processes": wanted.workers,
+            "crowd_processes": wanted.muster.size,
             "database": wanted.database.partition("://")[0].partition("+")[0] if not wanted.target else "the target's",
             "clocks_differ_by_at_most": f"{self.skew_us / 1_000:,.0f} ms of business time",
             "faults_not_played": ", ".join(self.left_out) or "none",
@@ -346,8 +373,12 @@ class _Target:
     children: list[Child]
 
 
-def _nothing() -> None:
-    return None
+def _called_by(name: str, url: str) -> str:
+    """The address as others call it, where this machine has another name for them."""
+    if not name:
+        return url
+    address = urlsplit(url)
+    return address._replace(netloc=f"{name}:{address.port}").geturl()
 
 
 def _fitted(scenario: Scenario, adapter: Adapter) -> Scenario:
@@ -370,20 +401,6 @@ def _without_cancels(demand: Demand) -> Demand:
     return Demand(**{**vars(demand), "all_events": kept})
 
 
-def _locust(wanted: Wanted, url: str, parts: Path) -> list[list[str]]:
-    """The commands of the crowd's processes; the test is over when the first has ended."""
-    file = str(Path(loadtests.__file__).parent / "locustfile.py")
-    common = ["-f", file, "--host", url, "--stop-timeout", "5", "--exit-code-on-error", "0", "--loglevel", "WARNING"]
-    shown = ["--autostart", "--autoquit", "1", "--web-host", "127.0.0.1"] if wanted.ui else ["--headless"]
-    leads = [*common, *shown, "--only-summary", "--csv", str(parts / "locust")]
-    if wanted.workers == 1:
-        return [python("locust", *leads)]
-    port = str(free_port())
-    master = ["--master", "--master-bind-port", port, "--expect-workers", str(wanted.workers)]
-    worker = python("locust", *common, "--worker", "--master-host", "127.0.0.1", "--master-port", port)
-    return [python("locust", *leads, *master), *([worker] * wanted.workers)]
-
-
 @contextmanager
 def _started(command: str, told: Mapping[str, str], logs: Path) -> Iterator[list[Child]]:
     """Another application, started by this command; nothing when there is none, for then it runs already."""
@@ -402,9 +419,26 @@ def _started(command: str, told: Mapping[str, str], logs: Path) -> Iterator[list
 
 def _wait(house: _House) -> None:
     """Until the next look; RunError when the partners are no more, for nothing could be judged any longer."""
-    code = house.simulators.wait(LOOK_EVERY_S)
+    _check_simulators(house.simulators, LOOK_EVERY_S)
+
+
+def _check_simulators(simulators: Simulators, wait_s: float) -> None:
+    code = simulators.wait(wait_s)
     if code is not None:
-        raise RunError(f"the process of the simulators ended by itself with code {code}; its own words are above")
+        how = f"was killed by signal {-code}" if code < 0 else f"ended by itself with code {code}"
+        raise RunError(
+            f"the process of the simulators {how}, so that nothing can be judged any more; what it said is above"
+        )
+
+
+@contextmanager
+def _needing(simulators: Simulators) -> Iterator[None]:
+    """Whatever can't be asked of simulators that are no more is not the user's to mend."""
+    try:
+        yield
+    except LiveError:
+        _check_simulators(simulators, LOOK_EVERY_S)
+        raise
 
 
 def _wait_for_answer(url: str, children: list[Child], patience_s: float = 60.0) -> None:

@@ -107,6 +107,7 @@ class Process:
             "hosts": hosts,
             "admin_token": run.secrets.admin,
             "channels": dict(run.secrets.keys.channels),
+            "event_key": run.secrets.keys.event_key,
             "evidence": str(run.directory),
             "seed": run.seed,
             "clock": run.world.clock.segments[-1],

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import tempfile
 import time
@@ -12,18 +11,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import urllib3
 
 from loadtests.plan import Pace
 from peakproof.live.children import Child, python
-from peakproof.live.errors import LiveError
+from peakproof.live.errors import LiveError, PortTaken
+from peakproof.live.order import RECORD
 from peakproof.live.postgres import CARELESS, running
-from peakproof.live.reference import access_of
 
 READY_WITHIN_S = 90.0
+END_WITHIN_S = 30.0
+"""Longer than a dispatcher takes to finish what it is at."""
 LOOK_EVERY_S = 0.1
+LOOPBACK = "127.0.0.1"
+DATABASE = "PEAKPROOF_DATABASE_URL"
+PARTS = "PEAKPROOF_PARTS"
+# A house on one machine has its subscribers there, too.
+AT_HOME = {"subscriber_networks": ["127.0.0.0/8", "::1/128"]}
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,11 @@ class Integration:
         self.url = url
         self.children = children
 
-    def wait_until_ready(self, token: str, still: Callable[[], None]) -> None:
-        """Wait until it has read what it needs of every partner. `still` is called at each look. LiveError if not."""
+    def wait_until_ready(self, token: str, still: Callable[[], None], degraded: bool = False) -> None:
+        """Wait until it has read what it needs of every partner, or just answers where it may be `degraded`.
+
+        `still` is called at each look. LiveError when it is not ready in time.
+        """
         http = urllib3.PoolManager(retries=False)
         ends_at = time.monotonic() + READY_WITHIN_S
         said = "it did not answer"
@@ -54,49 +64,97 @@ class Integration:
                     "GET", f"{self.url}/operations/health", headers={"Authorization": f"Bearer {token}"}, timeout=5.0
                 )
                 said = answer.data.decode(errors="replace")[:300]
-                if answer.status == 200 and orjson.loads(answer.data)["status"] == "ok":
+                if answer.status == 200 and (degraded or orjson.loads(answer.data)["status"] == "ok"):
                     http.clear()
                     return
-            for child in self.children:
-                if child.code is not None:
-                    raise LiveError(f"{child.name} of the integration ended: {child.said()}")
+            ended = self.ended()
+            if ended is not None:
+                raise LiveError(f"{ended.name} of the integration ended: {ended.said()}")
             time.sleep(LOOK_EVERY_S)
         raise LiveError(f"the integration was not ready within {READY_WITHIN_S:g} s: {said}")
 
+    def ended(self) -> Child | None:
+        """The first of its processes that has ended by itself."""
+        return next((child for child in self.children if child.code is not None), None)
+
     def end(self) -> None:
-        """End all its processes; dispatchers first, which finish what they are at."""
+        """End all its processes; each finishes what it is at."""
         for child in reversed(self.children):
-            child.signal(signal.SIGCONT)
-            child.end()
+            child.ask_to_end()
+        for child in reversed(self.children):
+            child.end(END_WITHIN_S)
 
 
 def environment_of(
-    ready: Mapping[str, Any], database_url: str, url: str, pace: Pace, settings: Mapping[str, Any], size: Size
+    ready: Mapping[str, Any],
+    database_url: str,
+    url: str,
+    clock: Mapping[str, str],
+    settings: Mapping[str, Any],
+    size: Size = Size(),
+    parts: str = "",
 ) -> dict[str, str]:
-    """What processes of the integration are told; secrets stand here alone."""
+    """What processes of the integration are told beside simulators that told `ready` of themselves; secrets stand here
+    alone. `clock` is how business time goes, by `clock_of_pace` or `clock_of_record`; `parts` puts a mutant in."""
     told = {
         **os.environ,
-        "PEAKPROOF_DATABASE_URL": database_url,
+        DATABASE: database_url,
         "PEAKPROOF_PUBLIC_URL": url,
+        "PEAKPROOF_INTEGRATION": orjson.dumps({"api_processes": size.api_processes, **AT_HOME, **settings}).decode(),
+        PARTS: parts,  # never one that happens to stand in our own environment
+    }
+    return told | dict(clock) | access_of(ready)
+
+
+def clock_of_pace(pace: Pace) -> dict[str, str]:
+    """Business time that begins at a moment that is known."""
+    return {
         "PEAKPROOF_SPEED": f"{pace.speed:g}",
         "PEAKPROOF_BUSINESS_US": str(pace.business_us),
         "PEAKPROOF_BUSINESS_AT_US": str(pace.wall_us),
-        "PEAKPROOF_INTEGRATION": orjson.dumps({"api_processes": size.api_processes, **settings}).decode(),
     }
-    return told | access_of(ready)
+
+
+def clock_of_record(ready: Mapping[str, Any]) -> dict[str, str]:
+    """Business time as the simulators tell each change of it."""
+    return {
+        "PEAKPROOF_SPEED": str(ready["clock"]["speed"]),
+        "PEAKPROOF_BUSINESS_FILE": str((Path(ready["evidence"]) / RECORD).resolve()),
+    }
+
+
+def access_of(ready: Mapping[str, Any]) -> dict[str, str]:
+    """Where partners are, and every secret between them, the integration and its channels."""
+    told: dict[str, str] = {}
+    for host, partner in ready["hosts"].items():
+        prefix = f"PEAKPROOF_{host.upper().replace('-', '_')}"
+        told[f"{prefix}_URL"] = partner["url"]
+        told[f"{prefix}_CREDENTIAL"] = partner["token"]
+        if partner["webhook_secret"]:
+            told[f"{prefix}_WEBHOOK_SECRET"] = partner["webhook_secret"]
+    for channel, token in ready["channels"].items():
+        name = "OPERATIONS" if channel == "monitor" else channel.upper()
+        told[f"PEAKPROOF_CHANNEL_{name}_TOKEN"] = token
+    told["PEAKPROOF_EVENT_KEY"] = ready["event_key"]
+    return told
 
 
 @contextmanager
 def integration(told: Mapping[str, str], url: str, size: Size, logs: Path) -> Iterator[Integration]:
     """Start it; whatever of it runs at the end of the block is ended."""
-    port = url.rpartition(":")[2]
-    options = ("--port", port, "--workers", str(size.api_processes), "--threads", str(size.api_threads))
-    children = [Child("the API", python("integration.live.api", *options), told, logs / "integration-api.log")]
-    made = Integration(url, children)
+    place = urlsplit(url)
+    api = ["--host", str(place.hostname), "--port", str(place.port)]
+    api += ["--workers", str(size.api_processes), "--threads", str(size.api_threads)]
+    made = Integration(url, [])
+
+    def begin(name: str, log: str, module: str, *options: str) -> None:
+        command = python(f"integration.live.{module}", "--end-with-stdin", *options)
+        made.children.append(Child(name, command, told, logs / log, watches_stdin=True))
+
     try:
+        begin("the API", "integration-api.log", "api", *api)
         for number in range(1, size.dispatchers + 1):
-            log = logs / f"integration-dispatcher-{number}.log"
-            children.append(Child(f"dispatcher {number}", python("integration.live.dispatch"), told, log))
+            begin(f"dispatcher {number}", f"integration-dispatcher-{number}.log", "dispatch")
         yield made
     finally:
         made.end()
@@ -106,7 +164,7 @@ def integration(told: Mapping[str, str], url: str, size: Size, logs: Path) -> It
 def database(wanted: str, scratch: Path) -> Iterator[str]:
     """The URL of a database: that given, or a fresh one of `postgres` or `sqlite`, gone at the end of the block."""
     if wanted == "sqlite":
-        yield f"sqlite:///{scratch / 'integration.db'}"
+        yield f"sqlite:///{(scratch / 'integration.db').resolve()}"
     elif wanted == "postgres":
         directory = Path(tempfile.mkdtemp(prefix="peakproof-postgres-"))
         try:
@@ -118,8 +176,16 @@ def database(wanted: str, scratch: Path) -> Iterator[str]:
         yield wanted
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(address: str = LOOPBACK) -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server((address, 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+def check_port(address: str, port: int) -> None:
+    """PortTaken when somebody listens there."""
+    try:
+        socket.create_server((address, port)).close()
+    except OSError as error:
+        raise PortTaken(address, port, "integration", error.strerror or str(error)) from error

@@ -78,9 +78,14 @@ class Twin:
     def write(
         self, moments: Moments, reads: int, skew_us: int, left_out: Collection[str], unobservable: Mapping[str, str]
     ) -> None:
-        """Write every fact. `left_out` are expectations that can't come true, `unobservable` checks and why."""
+        """Write every fact. `left_out` are expectations that can't come true, `unobservable` checks and why.
+
+        `skew_us` is by how much clocks of those who wrote evidence may differ: stock may be known so much later.
+        """
         expects = tuple(one for one in self.scenario.expects if one not in left_out)
-        write_facts(self.scenario.model_copy(update={"expects": expects}), self.stage, moments, self.lines, reads)
+        freshness = {node: late_us + skew_us for node, late_us in self.scenario.freshness.items()}
+        told = self.scenario.model_copy(update={"expects": expects, "freshness": freshness})
+        write_facts(told, self.stage, moments, self.lines, reads)
         row = self.stage.world.evidence.row
         row("facts", fact="protocol_second_us", value=round(self.speed * SECOND_US))
         row("facts", fact="clock_skew_us", value=skew_us)

@@ -102,6 +102,21 @@ def test_overload_is_refused_with_a_time_to_come_again_and_loses_nothing(tmp_pat
     assert len(accepted) > 100
 
 
+def test_the_highest_load_is_searched_by_whole_runs(tmp_path: Path) -> None:
+    out = tmp_path / "limit"
+    options = ["--speed", "900", "--database", "sqlite", "--set", "demand.orders=20", "--find-limit", "2"]
+    code, said = play(str(Path(__file__).parent / "small-day.yaml"), *options, out=out)
+    assert code == 0, said
+    runs = json.loads((out / "limit.json").read_bytes())["runs"]
+    assert [(run["factor"], run["orders"], run["lost"], run["doubled"]) for run in runs] == [
+        (1.0, 20, 0, 0),
+        (2.0, 40, 0, 0),
+    ]
+    assert [run_file(out / run["directory"])["verdict"]["outcome"] for run in runs] == ["holds", "holds"]
+    assert (out / "run-2" / "report.html").exists()
+    assert left_running(out) == []
+
+
 @pytest.mark.parametrize(
     ("command", "adapter", "hidden"),
     [

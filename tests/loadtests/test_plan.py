@@ -1,20 +1,41 @@
-"""The plan of a crowd: what is written is what is read, and business time runs at its pace."""
+"""What a crowd agrees on: what is written is what is read, and business time runs at its pace on every clock."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loadtests.plan import Pace, Plan
+from loadtests.plan import Pace, Plan, Standing, clock_name, monotonic_us
+from scenarios.demand import Demand, files_of
+from scenarios.spec import Scenario, load
 
 HOUR_US = 3_600_000_000
+SAMPLE = Path(__file__).parents[1] / "end_to_end" / "batches.csv"
+PLAN = Plan({"name": "x", "demand": {}}, 5, "peak", {"integration": "http://127.0.0.1:1"}, 2, "")
 
 
-def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
-    pace = Pace(1, 2, 3, 60.0, "here")
-    plan = Plan({"name": "x"}, 5, "peak", pace, {"integration": "http://127.0.0.1:1"}, "/run", 2, "")
-    plan.write(tmp_path / "plan.json")
-    assert Plan.read(tmp_path / "plan.json") == plan
+def test_a_plan_is_read_as_it_was_written() -> None:
+    assert Plan.from_json(PLAN.to_json()) == PLAN
+
+
+def test_a_plan_brings_the_order_file_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    (here / "orders.csv").write_bytes(SAMPLE.read_bytes())
+    monkeypatch.chdir(here)
+    scenario = load("order-file", {"demand.file": "orders.csv"})
+    plan = Plan(scenario.plain(), 5, "peak", {}, 1, "").with_files(files_of(scenario))
+    demand = Demand.load(scenario, 5)
+    monkeypatch.chdir(elsewhere)
+    unpacked = Scenario.from_plain(Plan.from_json(plan.to_json()).unpacked(elsewhere))
+    (here / "orders.csv").unlink()
+    assert Demand.load(unpacked, 5).all_events == demand.all_events
+
+
+def test_a_generated_demand_needs_no_file() -> None:
+    scenario = load("ordinary-day", {})
+    assert files_of(scenario) == {}
+    assert Plan(scenario.plain(), 1, "peak", {}, 1, "").unpacked(Path("none")) == scenario.plain()
 
 
 def test_business_time_runs_at_its_pace() -> None:
@@ -24,7 +45,19 @@ def test_business_time_runs_at_its_pace() -> None:
     assert pace.now_us() < HOUR_US
 
 
-def test_another_machine_goes_by_the_wall_clock() -> None:
-    pace = Pace.beginning(HOUR_US, 0.0, 1.0)
-    elsewhere = replace(pace, machine="elsewhere", monotonic_us=0)
-    assert elsewhere.now_us() == pytest.approx(pace.now_us(), abs=500_000)
+def test_who_has_another_clock_goes_by_how_far_that_is_ahead() -> None:
+    ahead_us = 7 * HOUR_US
+    told = Pace(HOUR_US, monotonic_us() + ahead_us, 0, 60.0)
+    assert told.seen_from(ahead_us).now_us() == pytest.approx(HOUR_US, abs=60 * 500_000)
+
+
+def test_processes_of_one_machine_share_a_clock() -> None:
+    assert clock_name() == clock_name() != ""
+
+
+def test_how_a_crowd_stands_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert Standing.read(tmp_path) == Standing()
+    standing = Standing({3: {"name": "a", "ready": True, "ended": False}}, ["b: too old"], "gone", True, 42)
+    standing.write(tmp_path)
+    assert Standing.read(tmp_path) == standing
+    assert (standing.ready, standing.ended) == (1, 0)

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -12,6 +13,7 @@ import pytest
 
 from integration.live.database import DatabaseMissing, prepare
 from integration.live.environment import paced, parts_of, settings_of
+from integration.process.reservations import Reservations
 from integration.settings import Settings, SettingsError
 from peakproof.live.postgres import Postgres
 from tests.integration.live.house import ROOT, an_order, environment, free_port, house, wait_until
@@ -51,7 +53,18 @@ def test_what_is_missing_is_told_in_one_sentence() -> None:
     with pytest.raises(SettingsError, match="unknown integration setting 'reconcile_evry'; did you mean"):
         settings_of(told(PEAKPROOF_INTEGRATION='{"reconcile_evry": "1s"}'))
     with pytest.raises(SettingsError, match="'nowhere:parts', which can't be imported"):
-        parts_of({"PEAKPROOF_PARTS": "nowhere:parts"})
+        parts_of({"PEAKPROOF_PARTS": "nowhere:parts", "PEAKPROOF_PUBLIC_URL": "http://127.0.0.1:8080"})
+
+
+def test_parts_are_replaced_on_one_machine_alone() -> None:
+    """A deliberate bug must never be put into an integration that serves anybody."""
+    race = "scenarios.mutants.racing:checks_then_takes"
+    replaced = parts_of({"PEAKPROOF_PARTS": race, "PEAKPROOF_PUBLIC_URL": "http://127.0.0.1:8080"})
+    assert type(replaced.reservations).__name__ == "ChecksThenTakes"
+    for url in ("https://shop.example/integration", "http://10.0.0.7:8080", ""):
+        with pytest.raises(SettingsError, match=f"'{race}': parts are replaced in tests on one machine alone"):
+            parts_of({"PEAKPROOF_PARTS": race, "PEAKPROOF_PUBLIC_URL": url})
+    assert type(parts_of({"PEAKPROOF_PUBLIC_URL": "https://shop.example"}).reservations) is Reservations
 
 
 def test_schedules_of_the_business_follow_its_clock_and_protocol_time_does_not() -> None:
@@ -69,8 +82,18 @@ def test_a_process_without_settings_ends_with_a_sentence_and_exit_code_2() -> No
 
 def test_a_database_that_stays_away_ends_with_a_sentence() -> None:
     with pytest.raises(DatabaseMissing, match=r"gave up on the database .*127\.0\.0\.1.* after 0\.3 s") as gone:
-        prepare("postgresql://somebody:secret@127.0.0.1:1/none", patience_s=0.3)
+        prepare("postgresql://somebody:secret@127.0.0.1:1/none", threading.Event(), patience_s=0.3)
     assert "secret" not in str(gone.value)
+
+
+@pytest.mark.parametrize("name", ["api", "dispatch 1"])
+def test_a_process_that_waits_for_its_database_stops_when_it_is_told_to(name: str, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    told = environment("postgresql://somebody:secret@127.0.0.1:1/none", NOBODY, f"http://127.0.0.1:{port}")
+    with house(told, port, log, name) as made:
+        wait_until(lambda: log.exists() and log.read_text().count("waiting for the database") == 4, 30, "it waits")
+        assert made.terminate(name, 1.5) == 0  # it would look again after 3.2 s, and wait for a minute in all
+    assert "stopped before the database answered" in log.read_text()
 
 
 def test_a_port_that_is_taken_ends_with_a_sentence(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from integration.process.inventory import Inventory
 from integration.process.reference import ReferenceSync
 from integration.storage import Database
 from integration.storage.schema import migrate
-from scenarios.mutants.racing import RACES
+from scenarios.mutants.racing import RACES, place_of
 from scenarios.verdict import CheckResult
 from tests.benchmarks.intake import Books
 from tests.integration.live.house import House, an_order, environment, free_port, house, wait_until
@@ -84,7 +84,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("race", RACES)
 def test_a_race_is_caught_on_postgresql_and_hidden_by_sqlite(url: str, tmp_path: Path, race: str) -> None:
-    result = sell(url, tmp_path, f"scenarios.mutants.racing:{race}")
+    result = sell(url, tmp_path, place_of(RACES[race]))
     assert result.name in RACES[race].caught_by
     if url.startswith("sqlite"):
         assert (result.outcome, result.examined, result.violations) == ("holds", ON_HAND, 0)

@@ -34,7 +34,7 @@ def test_a_host_has_the_same_port_whatever_else_is_served() -> None:
 
 
 def test_tokens_come_of_the_environments_secret_and_can_be_given_one_by_one() -> None:
-    given = {"PEAKPROOF_TOKEN_WMS_EAST": "mine", "PEAKPROOF_TOKEN_ADMIN": "root"}
+    given = {"PEAKPROOF_TOKEN_WMS_EAST": "mine", "PEAKPROOF_TOKEN_ADMIN": "root", "PEAKPROOF_EVENT_KEY": "k" * 32}
     drawn, again, named, other = (
         secrets_of("", "secret", {}),
         secrets_of("", "secret", {}),
@@ -46,7 +46,16 @@ def test_tokens_come_of_the_environments_secret_and_can_be_given_one_by_one() ->
     assert named.keys.integration_at["erp"] == drawn.keys.integration_at["erp"]
     assert named.keys.clerk_at["wms-east"] == drawn.keys.clerk_at["wms-east"] != "mine"
     assert named.keys.webhook_secrets["wms-east"] == drawn.keys.webhook_secrets["wms-east"]
-    every = [*other.keys.integration_at.values(), *drawn.keys.integration_at.values(), other.admin, drawn.admin, "mine"]
+    assert named.keys.event_key == "k" * 32 != other.keys.event_key
+    every = [
+        other.keys.event_key,
+        drawn.keys.event_key,
+        *other.keys.integration_at.values(),
+        *drawn.keys.integration_at.values(),
+        other.admin,
+        drawn.admin,
+        "mine",
+    ]
     assert len(set(every)) == len(every)
 
 
