@@ -27,6 +27,8 @@ OTHER_BEGIN = ("BEGIN ISOLATION LEVEL READ COMMITTED", "BEGIN ISOLATION LEVEL RE
 _LOST = ("40001", "40P01")
 # How often a transaction that lost is run again before the failure is told.
 MOST_ATTEMPTS = 6
+# A host that swallows packets must not keep a process from stopping or from telling what is wrong.
+_CONNECT_WITHIN_S = 10
 _NAME = func.hashtextextended(bindparam("name"), 0)
 _LOCK_NAME = select(func.pg_advisory_xact_lock(_NAME))
 _SHARE_NAME = select(func.pg_advisory_xact_lock_shared(_NAME))
@@ -390,9 +392,16 @@ def _preparing(synchronous: str) -> Callable[[DBAPIConnection, object], None]:
 
 
 def engine_url(url: str) -> sa.URL:
-    """The URL with the driver that we use where it names none. Raises sqlalchemy's ArgumentError."""
+    """The URL with the driver that we use where it names none, and with a bound on how long connecting may take.
+
+    Raises sqlalchemy's ArgumentError.
+    """
     name = sa.make_url(url)
-    return name.set(drivername="postgresql+psycopg") if name.drivername in {"postgresql", "postgres"} else name
+    if name.drivername in {"postgresql", "postgres"}:
+        name = name.set(drivername="postgresql+psycopg")
+    if name.get_backend_name() == "postgresql" and "connect_timeout" not in name.query:
+        name = name.update_query_dict({"connect_timeout": str(_CONNECT_WITHIN_S)})
+    return name
 
 
 def without_password(url: str) -> str:

@@ -1,5 +1,6 @@
 """Migrations come to the same schema as the tables in code, on both databases, whoever runs them how often at once."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -141,3 +142,11 @@ def test_a_database_that_is_not_there_is_told_without_its_password() -> None:
     with pytest.raises(DatabaseFailed, match=r"127\.0\.0\.1") as failed:
         version_of("postgresql://somebody:secret@127.0.0.1:1/none")
     assert "secret" not in str(failed.value)
+
+
+def test_a_server_that_accepts_and_says_nothing_is_not_waited_for_without_end() -> None:
+    assert engine_url("postgresql://shop@db/shop").query["connect_timeout"] == "10"
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"postgresql://shop@127.0.0.1:{mute.getsockname()[1]}/shop?connect_timeout=2"
+        with pytest.raises(DatabaseFailed, match="timeout"):
+            version_of(url)
