@@ -40,7 +40,7 @@ def test_slow_failing_and_absent_subscribers_are_all_told(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["tells-once", "events-in-memory"])
 def test_a_bug_in_telling_is_found(name: str, tmp_path: Path) -> None:
     mutant = MUTANTS[name]
-    scenario = mutant.scenario("exploration", SMALL)
+    scenario = mutant.scenario("exploration", SMALL, aided=True)
     result = judged(run_scenario(scenario, 1, tmp_path / "run", parts=mutant.parts(), effort=BRISK))
     assert (result.outcome, {row["kind"] for row in result.counterexamples}) == ("violated", {"missing"})
 
