@@ -153,9 +153,9 @@ def headline(run: Run) -> str:
 
 
 def _holds(verdict: Verdict) -> str:
-    examined = sum(check.examined for check in verdict.checks)
+    examined = [check.examined for check in verdict.checks if check.examined]
     limits = f", and {_kept(verdict)}" if verdict.thresholds else ""
-    return f"Every promise held: {count(len(verdict.checks), 'check')} examined {count(examined, 'fact')}{limits}."
+    return f"Every promise held: {count(len(examined), 'check')} examined {count(sum(examined), 'fact')}{limits}."
 
 
 def _kept(verdict: Verdict) -> str:

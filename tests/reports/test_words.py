@@ -104,6 +104,15 @@ def test_each_outcome_has_one_plain_sentence(
     assert words.headline(run) == headline
 
 
+def test_a_check_that_had_nothing_to_examine_is_not_counted_among_those_that_did(tmp_path: Path) -> None:
+    run = open_directory(write_fake_run(tmp_path, outcome="holds", exit_code=0))
+    verdict = run.file.verdict
+    assert verdict is not None
+    idle = verdict.checks[0].model_copy(update={"name": "idle", "outcome": "inconclusive", "examined": 0})
+    verdict.checks.append(idle)
+    assert words.headline(run) == ("Every promise held: 6 checks examined 7,404 facts, and all 2 limits were kept.")
+
+
 def test_a_group_of_a_metric_is_compared_in_the_unit_of_the_metric(tmp_path: Path) -> None:
     run = open_directory(write_fake_run(tmp_path))
     verdict = run.file.verdict
